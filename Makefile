@@ -1,0 +1,41 @@
+# Each target makes what it needs: nothing but Python 3.11+, git and make is assumed.
+PYTHON ?= python3
+DEV := .venv
+CORE := .venv-core
+JOBS ?= 2
+
+.PHONY: help demo test test-slow check bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(CORE)/.made ## Install the package alone, harden a model on real data, prove it
+	$(CORE)/bin/hormesis harden sklearn:breast_cancer --out demo-output --html demo-output.html
+
+test: $(DEV)/.made ## Run the tests
+	$(DEV)/bin/python -m pytest -n $(JOBS) -m "not slow"
+
+test-slow: $(DEV)/.made ## Run the sweeps that take minutes
+	$(DEV)/bin/python -m pytest -n $(JOBS) -m slow
+
+check: $(DEV)/.made ## Lint, format, types, floors
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+bench: $(DEV)/.made ## Time the noises against plain NumPy, as ratios in one run
+	$(DEV)/bin/python bench/apply.py
+
+clean: ## Remove what the targets made
+	rm -rf $(DEV) $(CORE) demo-output demo-output.html
+
+$(CORE)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(CORE)
+	$(CORE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	@touch $@
+
+$(DEV)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,56 @@
+"""hormesis: a dose of noise makes models stronger. Find the dose, train with it, prove what it bought."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hormesis.frames import changed as changed
+    from hormesis.guard import Guard as Guard
+    from hormesis.hardening import harden as harden
+    from hormesis.profile import Profile as Profile
+    from hormesis.recipe import Recipe as Recipe
+    from hormesis.recipe import Step as Step
+    from hormesis.results import HardenResult as HardenResult
+    from hormesis.results import StressResult as StressResult
+    from hormesis.robust import robust_scorer as robust_scorer
+    from hormesis.stressing import stress as stress
+    from hormesis.training import NoisyTraining as NoisyTraining
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Guard": "guard",
+    "HardenResult": "results",
+    "NoisyTraining": "training",
+    "Profile": "profile",
+    "Recipe": "recipe",
+    "Step": "recipe",
+    "StressResult": "results",
+    "changed": "frames",
+    "harden": "hardening",
+    "robust_scorer": "robust",
+    "stress": "stressing",
+}
+__all__ = [
+    "Guard",
+    "HardenResult",
+    "NoisyTraining",
+    "Profile",
+    "Recipe",
+    "Step",
+    "StressResult",
+    "changed",
+    "harden",
+    "robust_scorer",
+    "stress",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'hormesis' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"hormesis.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,374 @@
+"""The command line: one thin command per verb."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from hormesis.errors import HormesisError, SettingError, nearest
+
+app = typer.Typer(
+    name="hormesis",
+    help="A dose of noise makes models stronger: find the dose, train with it, prove what it bought.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+recipes = typer.Typer(no_args_is_help=True, help="Check a recipe file, or print the schema of recipes.")
+app.add_typer(recipes, name="recipe")
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A .csv or .parquet file, or sklearn:NAME (breast_cancer, diabetes, digits, iris, wine)."
+    ),
+]
+Target = Annotated[str | None, typer.Option(help="The column to predict.", show_default=False)]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="A .skops file, or package.module:object (runs its code). Default: gradient-boosted trees on raw tables."
+    ),
+]
+Trust = Annotated[
+    list[str] | None, typer.Option(help="Trust a type in a .skops file, by its full name. Repeat for more.")
+]
+NoiseNames = Annotated[
+    list[str] | None,
+    typer.Option("--noise", help="A noise by name; repeat for more. Default: what fits the columns."),
+]
+RecipeFile = Annotated[Path | None, typer.Option(help="Take the noises from a recipe file.")]
+Scorers = Annotated[
+    list[str] | None,
+    typer.Option(help="Any scorer of scikit-learn; repeat for more (stress). Default: by the task."),
+]
+Levels = Annotated[str | None, typer.Option(help="Levels to test, as in 0.05,0.1,0.2.", show_default=False)]
+MaxDrop = Annotated[float, typer.Option(help="Tolerated loss of score under noise.")]
+MaxRows = Annotated[int, typer.Option(min=0, help="Use at most this many rows, a random sample; 0 uses all.")]
+Budget = Annotated[
+    float | None, typer.Option(help="Seconds after which nothing new is started.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="Seed of noise, sample and split.")]
+Json = Annotated[
+    Path | None, typer.Option("--json", help="Write the result as JSON; - prints it instead of the words.")
+]
+Html = Annotated[Path | None, typer.Option(help="Write a self-contained report.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", help="Threads over levels. Default: the model's own threads.")
+]
+
+
+@app.command(epilog="Example: hormesis stress sklearn:breast_cancer --noise MissingValues --html report.html")
+def stress(
+    data: Data,
+    target: Target = None,
+    model: Model = None,
+    trust: Trust = None,
+    noise: NoiseNames = None,
+    recipe: RecipeFile = None,
+    scoring: Scorers = None,
+    levels: Levels = None,
+    max_drop: MaxDrop = 0.05,
+    repeats: Annotated[int, typer.Option(min=1, help="Draws of the noise per level.")] = 1,
+    max_rows: MaxRows = 10_000,
+    budget: Budget = None,
+    jobs: Jobs = None,
+    seed: Seed = 0,
+    json: Json = None,
+    html: Html = None,
+) -> int:
+    """Score a model under every noise and level: what it passes, where it fails.
+
+    Without --model, the default model is trained on three quarters of the rows and tested on the rest.
+    """
+    from hormesis.sources import read
+    from hormesis.stressing import stress as run
+
+    _writable(json, html)
+    source = read(data, target)
+    fitted, X, y, profile, how = _trained(source, model, trust, seed)
+    _say(
+        f"{source.name}: {len(source.X):,} rows, {source.X.shape[1]} columns, target {source.target}",
+        *source.notes,
+        how,
+    )
+    result = run(
+        fitted, X, y, noises=_noises(noise, recipe), levels=_levels(levels), scoring=scoring or None, max_drop=max_drop,
+        repeats=repeats, max_rows=max_rows or None, budget=budget, n_jobs=jobs, profile=profile, seed=seed, progress=True,
+    )  # fmt: skip
+    words = [f"{', '.join(result.scoring)} on {result.provenance.sampled}, tolerated drop {max_drop:g}:"]
+    clean = {
+        (c.model, c.scoring): f"  clean {c.scoring} {c.clean:.3f} [{c.clean_low:.3f}, {c.clean_high:.3f}]"
+        for c in result.curves
+    }
+    return _finish(result, [*words, *clean.values(), *("  " + v for v in result.verdicts())], json, html)
+
+
+@app.command(epilog="Example: hormesis harden churn.csv --target churned --out hardened/ --html report.html")
+def harden(
+    data: Data,
+    target: Target = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write recipe.yaml, result.json and the model into this folder.")
+    ] = None,
+    model: Model = None,
+    trust: Trust = None,
+    noise: NoiseNames = None,
+    recipe: RecipeFile = None,
+    scoring: Annotated[
+        str | None, typer.Option(help="One scorer of scikit-learn. Default: by the task.")
+    ] = None,
+    levels: Levels = None,
+    max_clean_drop: Annotated[float, typer.Option(help="Clean score that robustness may cost.")] = 0.01,
+    max_drop: MaxDrop = 0.05,
+    copies: Annotated[int, typer.Option(min=1, help="Noisy copies of the training rows.")] = 3,
+    max_rows: MaxRows = 20_000,
+    search_rows: Annotated[
+        int, typer.Option(min=0, help="Training rows used by the search; 0 uses all.")
+    ] = 5_000,
+    budget: Annotated[float | None, typer.Option(help="Seconds for the search.", show_default=False)] = None,
+    jobs: Jobs = None,
+    seed: Seed = 0,
+    json: Json = None,
+    html: Html = None,
+) -> int:
+    """Find the dose of noise that makes a model robust, train with it, and prove it on untouched rows.
+
+    A quarter of the rows is kept for the proof. The answer may be: keep your model.
+    """
+    from hormesis.hardening import harden as run
+    from hormesis.model_files import load_model
+    from hormesis.sources import read
+
+    _writable(json, html)
+    _folder(out)
+    source = read(data, target)
+    _say(
+        f"{source.name}: {len(source.X):,} rows, {source.X.shape[1]} columns, target {source.target}",
+        *source.notes,
+    )
+    given = load_model(model, trust) if model else None
+    result = run(
+        given, source.X, source.y, noises=_noises(noise, recipe), levels=_levels(levels), scoring=scoring,
+        max_clean_drop=max_clean_drop, max_drop=max_drop, copies=copies, max_rows=max_rows or None,
+        search_rows=search_rows or None, budget=budget, n_jobs=jobs, seed=seed, progress=True,
+    )  # fmt: skip
+    files = _write_folder(result, out) if out else []
+    head = [
+        f"{result.scoring} on {result.proof.provenance.sampled}",
+        *(f"  note: {n}" for n in result.proof.notes),
+    ]
+    return _finish(result, [*head, *files, *result.words()], json, html)
+
+
+@app.command(epilog="Example: hormesis apply clean.csv --recipe recipe.yaml --out noisy.csv")
+def apply(
+    data: Data,
+    recipe: Annotated[Path, typer.Option(help="The recipe file, YAML or JSON.")],
+    out: Annotated[Path, typer.Option(help="The noisy table, .csv or .parquet.")],
+    train: Annotated[
+        str | None, typer.Option(help="Scale the noise by this table. Default: the data itself.")
+    ] = None,
+    row_id: Annotated[
+        str | None, typer.Option(help="The column that says who a row is. Default: its position.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed. Default: the recipe's.", show_default=False)] = None,
+) -> None:
+    """Add a recipe's noise to a table, and say what really changed."""
+    from hormesis.profile import Profile
+    from hormesis.recipe import Recipe, rates
+    from hormesis.sources import read_table, write_table
+
+    made = Recipe.load(recipe)
+    _writable(out)
+    frame, _, notes = read_table(data)
+    profile = Profile.learn(read_table(train)[0]) if train else None
+    noisy = made.apply(frame, seed=seed, profile=profile, row_id=row_id)
+    write_table(noisy, out)
+    _say(*notes)
+    for name, share in rates(frame, noisy).items():
+        wider = (
+            f", {frame[name].dtype} -> {noisy[name].dtype}" if frame[name].dtype != noisy[name].dtype else ""
+        )
+        _print(f"{name}: {100 * share:.2f} % of cells changed{wider}")
+    _print(f"{out}: {len(noisy):,} rows")
+
+
+@app.command()
+def noises(
+    name: Annotated[
+        str | None, typer.Argument(help="One noise, to see its settings.", show_default=False)
+    ] = None,
+) -> None:
+    """List the noises, or show one with its settings, ranges and source."""
+    from inspect import cleandoc
+
+    from pydantic import TypeAdapter
+
+    from hormesis.noise import CATALOGUE
+    from hormesis.noise.base import unit_of
+
+    if name is None:
+        for each, kind in sorted(CATALOGUE.items()):
+            _print(f"{each:<16}{unit_of(kind).name:<10}{(kind.__doc__ or '').splitlines()[0]}")
+        return
+    found = {n.lower(): n for n in CATALOGUE}.get(name.lower())
+    if found is None:
+        raise SettingError(
+            f"Noise `{name}` is unknown.{nearest(name, CATALOGUE)} `hormesis noises` lists them."
+        )
+    _print(f"{found}\n\n{cleandoc(CATALOGUE[found].__doc__ or '')}\n\nSettings")
+    schema = TypeAdapter(CATALOGUE[found]).json_schema()
+    for setting, rule in schema["properties"].items():
+        _print(f"  {setting:<12}{_rule(rule):<34}default {rule.get('default')}")
+
+
+@recipes.command()
+def check(file: Annotated[Path, typer.Argument(help="A recipe, YAML or JSON.")]) -> None:
+    """Check a recipe: all mistakes at once, each with its path and the nearest valid word."""
+    from hormesis.recipe import Recipe
+
+    made = Recipe.load(file)
+    for step in made.steps:
+        _print(f"{step.name}: {step.noise!r}")
+    _print(f"{file}: {len(made.steps)} steps, no mistakes")
+
+
+@recipes.command()
+def schema() -> None:
+    """Print the JSON schema of recipe files, for editors."""
+    import json
+
+    from hormesis.recipe import schema as made
+
+    _print(json.dumps(made(), indent=1))
+
+
+def main() -> None:
+    """Run the command line; every mistake is one sentence and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except HormesisError as error:
+        sys.stderr.write(f"hormesis: {error}\n")
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("hormesis: interrupted before anything was finished; nothing was written.\n")
+        code = 130
+    except (
+        Exception
+    ) as error:  # the last door: a bug of ours is one sentence too, with the way to its traceback
+        if os.environ.get("HORMESIS_DEBUG"):
+            raise
+        sys.stderr.write(f"hormesis: {type(error).__name__}: {error}. Set HORMESIS_DEBUG=1 to see where.\n")
+        code = 2
+    sys.exit(code or 0)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        sys.stderr.write(line + "\n")
+
+
+def _writable(*paths: Path | None) -> None:
+    """Refuse a path that cannot be written before any work is done."""
+    for path in paths:
+        if path is None or str(path) == "-":
+            continue
+        if path.is_dir():
+            raise SettingError(f"`{path}` cannot be written: it is a folder.")
+        if not path.absolute().parent.is_dir():
+            raise SettingError(f"`{path}` cannot be written: its folder does not exist.")
+
+
+def _folder(path: Path | None) -> None:
+    if path is not None and path.exists() and not path.is_dir():
+        raise SettingError(f"`--out {path}` is a file; give a folder.")
+
+
+def _trained(
+    source: Any, model: str | None, trust: list[str] | None, seed: int
+) -> tuple[Any, Any, Any, Any, str]:
+    from hormesis.model_files import load_model
+
+    if model:
+        return load_model(model, trust), source.X, source.y.to_numpy(), None, f"model: {model}"
+    from hormesis.hardening import train_default
+
+    return train_default(source.X, source.y, seed)
+
+
+def _noises(names: list[str] | None, recipe: Path | None) -> Any:
+    if names and recipe:
+        raise SettingError("Give --noise or --recipe, not both.")
+    if recipe:
+        from hormesis.recipe import Recipe
+
+        return Recipe.load(recipe)
+    return names or None
+
+
+def _levels(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingError(
+            f"`--levels {text}`: give numbers with commas between, as in 0.05,0.1,0.2."
+        ) from None
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    if "anyOf" in rule:
+        return " or ".join(_rule(r) for r in rule["anyOf"])
+    if "enum" in rule:
+        return " or ".join(map(repr, rule["enum"]))
+    said = str(rule.get("type") or rule.get("$ref", "").split("/")[-1])
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
+    return ", ".join([said, *(f"{sign} {rule[word]:g}" for word, sign in bounds.items() if word in rule)])
+
+
+def _write_folder(result: Any, folder: Path) -> list[str]:
+    from hormesis.errors import MissingExtraError
+    from hormesis.files import write_aside
+    from hormesis.model_files import dump_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_aside(folder / "recipe.yaml", result.recipe.to_yaml())
+    result.to_json(folder / "result.json")
+    written = [folder / "recipe.yaml", folder / "result.json"]
+    try:
+        write_aside(folder / "model.skops", dump_model(result.model))
+        return [f"wrote {', '.join(map(str, [*written, folder / 'model.skops']))}"]
+    except MissingExtraError as error:
+        return [f"wrote {', '.join(map(str, written))}; no model file: {error}"]
+
+
+def _finish(result: Any, words: list[str], json: Path | None, html: Path | None) -> int:
+    if html is not None:
+        result.to_html(html)
+        words.append(f"report: {html}")
+    if json is not None and str(json) == "-":
+        _print(result.to_json())
+    else:
+        for line in words:
+            _print(line)
+        if json is not None:
+            result.to_json(json)
+            _print(f"result: {json}")
+    if not result.finished:
+        _say("hormesis: not everything was measured; what was finished is above.")
+    interrupted = any("interrupted" in n for n in getattr(result, "proof", result).notes)
+    return 130 if interrupted else 0

@@ -1,0 +1,160 @@
+"""The door: any table or array comes in as columns, and the same kind goes out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from hormesis.columns import Table
+from hormesis.errors import DataError
+
+
+def open_table(data: Any) -> Table:
+    """Open a pandas, polars or pyarrow table, a Series, or a NumPy array of one or two dimensions."""
+    from hormesis.arrays import ArrayTable
+    from hormesis.pandas_tables import PandasTable
+    from hormesis.tables import FrameTable
+
+    if isinstance(data, np.ndarray):
+        if data.ndim not in (1, 2):
+            raise DataError(
+                f"An array of shape {data.shape} was given; a table has two dimensions, rows by columns."
+            )
+        return ArrayTable(data)
+    frame = _narwhals(data)
+    return PandasTable(frame, data) if frame.implementation.is_pandas() else FrameTable(frame, data)
+
+
+def _narwhals(data: Any) -> Any:
+    if type(data).__module__.split(".")[0] in ("pandas", "pyarrow"):
+        _check_names(list(getattr(data, "column_names", getattr(data, "columns", []))))
+    try:
+        opened = nw.from_native(data, eager_only=True, allow_series=True)
+    except TypeError:
+        lazy = hasattr(data, "collect")
+        mend = " Call `.collect()` first." if lazy else ""
+        raise DataError(
+            f"A table is a pandas or polars DataFrame, a pyarrow Table, or a 2-D NumPy array; "
+            f"{type(data).__module__}.{type(data).__qualname__} was given.{mend}"
+        ) from None
+    if isinstance(opened, nw.Series):
+        return (opened if isinstance(opened.name, str | int) else opened.alias("")).to_frame()
+    return opened
+
+
+def _check_names(names: list[Any]) -> None:
+    odd = [name for name in names if not isinstance(name, str | int)]
+    if odd:
+        raise DataError(
+            f"Column name {odd[0]!r} is not text or a whole number: noise is addressed by name. "
+            "Rename the columns, as in `df.columns = [str(name) for name in df.columns]`."
+        )
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise DataError(
+            f"Column `{repeated}` appears {names.count(repeated)} times: column names must be unique, "
+            "since noise is addressed by name. Rename one of them."
+        )
+
+
+def is_frame(data: Any) -> bool:
+    """Tell a data frame (columns with names and dtypes) from an array or a list."""
+    try:
+        nw.from_native(data, eager_only=True)
+    except TypeError:
+        return False
+    return True
+
+
+def take(data: Any, rows: Any) -> Any:
+    """Return some rows (positions) of a table or array, in its own kind."""
+    if isinstance(data, np.ndarray):
+        return data[rows]
+    frame = nw.from_native(data, eager_only=True, allow_series=True)
+    return frame[np.asarray(rows)].to_native() if len(rows) else frame.head(0).to_native()
+
+
+def stack(parts: Sequence[Any]) -> Any:
+    """Put tables or arrays of one kind on top of each other; dtypes and categories are widened to fit all."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    if hasattr(parts[0], "tocsr"):
+        from scipy.sparse import vstack
+
+        return vstack(parts).tocsr()
+    if isinstance(parts[0], list | tuple):
+        return [row for part in parts for row in part]
+    opened = [nw.from_native(p, eager_only=True, allow_series=True) for p in parts]
+    if isinstance(opened[0], nw.Series):
+        return nw.concat([s.to_frame() for s in _same_categories_series(opened)])[:, 0].to_native()
+    for j in range(len(opened[0].columns)):
+        columns = [f[:, j] for f in opened]
+        if any(_categories(c) for c in columns):
+            fitted = _same_categories_series(columns)
+            opened = [f.with_columns(c) for f, c in zip(opened, fitted, strict=True)]
+    return nw.concat(opened).to_native()
+
+
+def known_categories(part: Any, like: Any) -> Any:
+    """Return a frame whose categorical columns hold only the categories of `like`; others become missing.
+
+    That is what models make of a category they have not learnt.
+    """
+    if not is_frame(part):
+        return part
+    frame, model = nw.from_native(part, eager_only=True), nw.from_native(like, eager_only=True)
+    for j in range(len(frame.columns)):
+        column, learnt = frame[:, j], model[:, j]
+        if _categories(column) and _categories(learnt):
+            known = learnt.cat.get_categories().to_list()
+            if column.implementation.is_pandas():
+                held = nw.from_native(column.to_native().cat.set_categories(known), series_only=True)
+            else:
+                learnt_too = nw.when(column.cast(nw.String).is_in(known)).then(nw.col(column.name))
+                held = frame.select(learnt_too)[:, 0]
+                held = held.cast(nw.String).cast(learnt.dtype) if learnt.dtype == nw.Enum else held
+            frame = frame.with_columns(held.alias(column.name))
+    return frame.to_native()
+
+
+def _categories(series: Any) -> bool:
+    return series.dtype in (nw.Categorical, nw.Enum)
+
+
+def _same_categories_series(columns: list[Any]) -> list[Any]:
+    if not all(_categories(c) for c in columns):
+        return columns
+    union = list(dict.fromkeys(v for c in columns for v in c.cat.get_categories().to_list()))
+    if columns[0].implementation.is_pandas():
+        return [nw.from_native(c.to_native().cat.set_categories(union), series_only=True) for c in columns]
+    if columns[0].dtype == nw.Enum:
+        return [c.cast(nw.String).cast(nw.Enum(union)) for c in columns]
+    return columns
+
+
+def changed(before: Any, after: Any) -> NDArray[np.bool_]:
+    """Return the mask of cells that really changed, shape (rows, columns); missing equals missing.
+
+    >>> changed(np.array([[1.0, np.nan]]), np.array([[2.0, np.nan]]))
+    array([[ True, False]])
+    """
+    a, b = open_table(before), open_table(after)
+    if a.names != b.names or a.rows != b.rows:
+        raise DataError("The two tables differ in rows or columns: compare a table with its noisy version.")
+    mask = np.zeros((a.rows, len(a.names)), bool)
+    for j in range(len(a.names)):
+        mask[:, j] = column_changed(a, b, j)
+    return mask
+
+
+def column_changed(a: Table, b: Table, j: int) -> NDArray[np.bool_]:
+    """Return the mask of really changed cells of one column of two open tables."""
+    none = np.zeros(a.rows, bool)
+    gone, new = a.missing(j), b.missing(j)
+    gone, new = none if gone is None else gone, none if new is None else new
+    out: NDArray[np.bool_] = gone != new
+    both = np.flatnonzero(~gone & ~new)
+    out[both] = a.pick(j, both) != b.pick(j, both)
+    return out

@@ -1,0 +1,252 @@
+"""Harden: find the noise and the dose, train with it, and prove on untouched rows what it bought."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import train_test_split
+
+from hormesis.errors import DataError, ModelError, SettingError
+from hormesis.frames import take
+from hormesis.judge import judged, unproven
+from hormesis.ladder import DOSES, Candidate, Ladder, folds_of
+from hormesis.measure import Bench, measure
+from hormesis.models import (
+    Task,
+    check_model,
+    check_target,
+    default_model,
+    model_task,
+    single_thread,
+    task_of,
+    without_early_stopping,
+)
+from hormesis.profile import Profile
+from hormesis.progress import track
+from hormesis.recipe import Recipe, Step
+from hormesis.results import HardenResult
+from hormesis.scoring import Scoring, scorers
+from hormesis.stressing import Noises, plan_of, provenance_of, sample_rows, steps_of, summarise, usable
+
+HELD_OUT = ("UnitErrors", "SwapNoise", "Shift")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and proof rows; nothing of the search sees the proof rows."""
+
+    X: Any
+    y: Any
+    X_test: Any
+    y_test: Any
+    task: Task
+    classes: Any
+    profile: Profile
+    sampled: str
+
+
+def harden(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    noises: Noises = None,
+    held_out: Noises = None,
+    doses: Mapping[str, Sequence[float]] | None = None,
+    levels: Any = None,
+    scoring: Scoring = None,
+    max_clean_drop: float = 0.01,
+    max_drop: float = 0.05,
+    copies: int = 3,
+    cv: int = 3,
+    test_size: float = 0.25,
+    max_rows: int | None = 20_000,
+    search_rows: int | None = 5_000,
+    budget: float | None = None,
+    n_jobs: int | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> HardenResult:
+    """Find the dose of noise that makes a model robust, train with it, and prove it; or say: keep your model.
+
+    The rows are split first. On the training part a ladder of doses is climbed for each noise, by cross-validation and
+    scored under noise, and the noises that help are combined. On the untouched part the plain and the hardened model
+    are put under the searched noises and under others held out. The answer is "harden" only when the gain under the
+    searched noises is above 0 and the clean cost within `max_clean_drop`, both by the bounds of 95 % intervals.
+
+    Parameters
+    ----------
+    model : unfitted estimator or None
+        None takes skrub's tabular pipeline with gradient-boosted trees. Early stopping inside it is turned off, for the
+        plain model too: its validation rows would be copies of training rows.
+    X, y : table, array
+        All rows, shape (rows, columns) and (rows,); the split is made here.
+    noises, held_out : noises, their names, or a Recipe, optional
+        What is searched, and what only the proof sees. None: chosen by the kinds of columns.
+    doses : dict of unit to doses, optional
+        Rungs of the ladder for `fraction` and `sigma`, from small.
+    levels : list or dict, optional
+        Levels of the proof, as in `stress`.
+    scoring : str or callable, optional
+        One scikit-learn scorer, as in `stress`.
+    max_clean_drop : float
+        Clean score that robustness may cost.
+    max_drop : float
+        Tolerated loss of score under noise, for the break points.
+    copies : int
+        Noisy copies of the training rows.
+    cv : int
+        Folds of the search.
+    test_size : float
+        Share of the rows kept for the proof.
+    max_rows, search_rows : int, optional
+        Rows used in all, and training rows used by the search, random samples; None uses all.
+    budget : float, optional
+        Seconds for the search; the best candidate so far is then proven.
+    n_jobs, seed, progress
+        As in `stress`.
+
+    Returns
+    -------
+    HardenResult
+        `model` (fitted), `recipe`, `verdict`, `table()`, `proof`.
+
+    Raises
+    ------
+    DataError, SettingError, ModelError
+        Each with one sentence: what was given, the rule, the mend.
+    """
+    started = time.monotonic()
+    if copies < 1:
+        raise SettingError(f"`copies={copies}`: training with noise needs 1 noisy copy or more.")
+    task = _task(model, y)
+    model, stopped = without_early_stopping(default_model(task) if model is None else model)
+    split = _split(X, y, task, max_rows, test_size, seed)
+    searched, others = _noises(noises, held_out, split.profile)
+    plan = plan_of([*searched, *others], levels, split.profile)
+    judge = scorers(scoring, model, split.y_test, split.classes, task, seed)[0]
+    ladder = Ladder(model, copies=copies, max_clean_drop=max_clean_drop, seed=seed, budget=budget)
+    _search(ladder, split, searched, doses, scoring=scoring, cv=cv, rows=search_rows, progress=progress)
+    if ladder.interrupted:
+        seen = provenance_of(seed, 1, split.X_test, split.y_test, split.sampled, time.monotonic() - started)
+        return unproven(ladder, searched, others, judge.name, max_drop, seen)
+    with single_thread(split.y.size * (copies + 1)):
+        models = {"plain": clone(model).fit(split.X, split.y)}
+        if ladder.best != Candidate(Recipe([])):
+            models["hardened"] = ladder.best.build(model, copies, seed).fit(split.X, split.y)
+    bench = Bench(models, split.X_test, split.y_test, split.classes, task, [judge], split.profile, seed)
+    done = measure(bench, plan, n_jobs=n_jobs, label="proof", progress=progress)
+    notes = (
+        [f"early stopping is off ({', '.join(stopped)}): its validation rows would be copies"]
+        if stopped
+        else []
+    )
+    proof = summarise(
+        bench, plan, done, max_drop=max_drop, sampled=split.sampled, seconds=time.monotonic() - started,
+        notes=[*notes, *ladder.notes],
+    )  # fmt: skip
+    return judged(bench, done, ladder, searched, others, proof)
+
+
+def train_default(X: Any, y: Any, seed: int) -> tuple[Any, Any, Any, Profile, str]:
+    """Return the default model trained on three quarters of the rows, the other rows, and the training profile."""
+    split = _split(X, y, task_of(y), None, 0.25, seed)
+    model = default_model(split.task).fit(split.X, split.y)
+    said = f"model: gradient-boosted trees on the raw table, trained on {len(split.y):,} rows, tested on the others"
+    return model, split.X_test, split.y_test, split.profile, said
+
+
+def _task(model: Any, y: Any) -> Task:
+    if model is None:
+        return task_of(y)
+    check_model(model)
+    if not hasattr(model, "fit"):
+        raise ModelError(
+            f"{type(model).__name__} cannot be fitted: `harden` trains the model. To test it, use `stress`."
+        )
+    return model_task(model, y)
+
+
+def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float, seed: int) -> Split:
+    X, y, sampled = sample_rows(X, y, max_rows, seed)
+    y = check_target(y, task)
+    usable(Profile.learn(X))
+    counts = np.unique(y, return_counts=True)
+    if task == "classification" and counts[1].min() < 8:
+        rare = counts[0][counts[1].argmin()]
+        raise DataError(
+            f"Class `{rare}` has {counts[1].min()} rows; splitting and testing need at least 8 of every class."
+        )
+    try:
+        train, test = train_test_split(
+            np.arange(y.size),
+            test_size=test_size,
+            stratify=y if task == "classification" else None,
+            random_state=seed % 2**32,
+        )
+    except ValueError as error:
+        raise DataError(f"{y.size} rows cannot be split with test_size={test_size}: {error}") from None
+    train, test = np.sort(train), np.sort(test)
+    said = f"{sampled}; {train.size:,} to train and {test.size:,} untouched rows for the proof"
+    rows, classes = take(X, train), np.unique(y) if task == "classification" else np.array([])
+    return Split(rows, y[train], take(X, test), y[test], task, classes, Profile.learn(rows), said)
+
+
+def _noises(noises: Noises, held_out: Noises, profile: Profile) -> tuple[list[Step], list[Step]]:
+    """Return the searched and the held-out noises: never the same."""
+    battery = steps_of(None, profile)
+    searched = (
+        steps_of(noises, profile)
+        if noises is not None
+        else [s for s in battery if type(s.noise).__name__ not in HELD_OUT]
+    )
+    if held_out is not None:
+        others = steps_of(held_out, profile)
+    else:
+        kinds = {type(s.noise) for s in searched}
+        others = [s for s in battery if type(s.noise) not in kinds]
+    both = {s.name for s in searched} & {s.name for s in others}
+    if both:
+        raise SettingError(
+            f"`{min(both)}` is searched and held out: a held-out noise is one that training never saw."
+        )
+    if not searched:
+        raise SettingError("No noise applies to these columns: there is nothing to harden against.")
+    return searched, others
+
+
+def _search(
+    ladder: Ladder,
+    split: Split,
+    searched: Sequence[Step],
+    doses: Mapping[str, Sequence[float]] | None,
+    *,
+    scoring: Scoring,
+    cv: int,
+    rows: int | None,
+    progress: bool | None,
+) -> None:
+    X, y, sampled = sample_rows(split.X, split.y, rows, ladder.seed)
+    fewest = np.unique(y, return_counts=True)[1].min() if split.task == "classification" else y.size
+    if not 2 <= cv <= fewest:
+        raise SettingError(
+            f"`cv={cv}`: the search needs 2 folds or more, and at most {fewest}, the rows of the rarest class."
+        )
+    ladder.notes.append(f"searched on {sampled} of the training part, {cv} folds")
+    rungs = {unit: tuple(sorted(d)) for unit, d in (DOSES | dict(doses or {})).items()}
+    ladder.folds = folds_of(
+        ladder.model,
+        X,
+        y,
+        searched,
+        scoring=scoring,
+        task=split.task,
+        classes=split.classes,
+        cv=cv,
+        seed=ladder.seed,
+    )
+    with track("search", Ladder.most(searched, rungs), show=progress) as advance:
+        ladder.climb(searched, rungs, advance)

@@ -1,0 +1,195 @@
+"""Anything with predictions in: estimators, callables, model files, or none, which means a sound default."""
+
+import functools
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+
+from hormesis.errors import DataError, ModelError
+
+Task = Literal["classification", "regression"]
+SMALL = 20_000
+
+
+def task_of(y: Any) -> Task:
+    """Guess the task from the target: words, booleans and up to 20 whole numbers are classes."""
+    values = np.asarray(y)
+    if values.dtype.kind in "fiu":
+        distinct = np.unique(values[~np.isnan(values)] if values.dtype.kind == "f" else values)
+        return (
+            "regression" if distinct.size > 20 or (distinct != np.rint(distinct)).any() else "classification"
+        )
+    return "classification"
+
+
+def default_model(task: Task) -> Any:
+    """Return skrub's tabular pipeline with gradient-boosted trees: it takes raw tables.
+
+    Early stopping is off: its validation rows would be copies of training rows as soon as noise is added. Text columns
+    with another value in every row, such as ids, are dropped: there is nothing in them to learn.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from skrub import tabular_pipeline
+
+    kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
+    pipeline = tabular_pipeline(kind(early_stopping=False, random_state=0))
+    return pipeline.set_params(tablevectorizer__drop_if_unique=True)
+
+
+def without_early_stopping(model: Any) -> tuple[Any, list[str]]:
+    """Return an unfitted copy without early stopping, and the names of the settings that were turned off."""
+    from sklearn.base import clone
+
+    copy = clone(model)
+    found = [
+        k
+        for k, v in copy.get_params().items()
+        if k.split("__")[-1] == "early_stopping" and v in ("auto", True)
+    ]
+    return copy.set_params(**dict.fromkeys(found, False)), found
+
+
+class Answers:
+    """What a model says of a table, each question asked at most once."""
+
+    def __init__(self, model: Any, X: Any, classes: Any, task: Task) -> None:
+        self.model, self.X, self.classes, self.task = model, X, classes, task
+
+    @functools.cached_property
+    def labels(self) -> Any:
+        """Predicted labels or numbers, shape (rows,)."""
+        if hasattr(self.model, "predict"):
+            return np.asarray(self.model.predict(self.X))
+        said = self._called
+        if self.task == "regression" or (said.ndim == 1 and said.dtype.kind not in "f"):
+            return said
+        return self.classes[self.proba.argmax(axis=1)]
+
+    @functools.cached_property
+    def proba(self) -> Any:
+        """Probabilities, shape (rows, classes)."""
+        if hasattr(self.model, "predict_proba"):
+            return np.asarray(self.model.predict_proba(self.X))
+        if hasattr(self.model, "predict"):
+            raise ModelError(
+                f"{type(self.model).__name__} has no predict_proba: choose a scorer of labels, such as accuracy."
+            )
+        said = self._called
+        return np.column_stack([1 - said, said]) if said.ndim == 1 else said
+
+    @functools.cached_property
+    def score(self) -> Any:
+        """One number per row that ranks the second class higher, shape (rows,)."""
+        if not hasattr(self.model, "predict_proba") and hasattr(self.model, "decision_function"):
+            return np.asarray(self.model.decision_function(self.X))
+        return self.proba[:, 1]
+
+    @functools.cached_property
+    def _called(self) -> Any:
+        return np.asarray(self.model(self.X))
+
+
+class Part(Answers):
+    """The answers to some rows of a larger table."""
+
+    def __init__(self, whole: Answers, rows: slice) -> None:
+        super().__init__(whole.model, None, whole.classes, whole.task)
+        self.whole, self.rows = whole, rows
+
+    @functools.cached_property
+    def labels(self) -> Any:
+        """Predicted labels or numbers, shape (rows,)."""
+        return self.whole.labels[self.rows]
+
+    @functools.cached_property
+    def proba(self) -> Any:
+        """Probabilities, shape (rows, classes)."""
+        return self.whole.proba[self.rows]
+
+    @functools.cached_property
+    def score(self) -> Any:
+        """One number per row that ranks the second class higher, shape (rows,)."""
+        return self.whole.score[self.rows]
+
+
+class Answered(BaseEstimator):
+    """A stand-in that repeats known answers for some rows, so that any scorer can be asked without predicting again."""
+
+    def __init__(self, answers: Answers, rows: Any) -> None:
+        self.answers, self.rows = answers, rows
+        self.classes_ = answers.classes
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, RegressorTags
+
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier" if self.answers.task == "classification" else "regressor"
+        if tags.estimator_type == "classifier":
+            tags.classifier_tags = ClassifierTags()
+        else:
+            tags.regressor_tags = RegressorTags()
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: Any) -> Any:  # noqa: ARG002
+        """Return the known labels."""
+        return self.answers.labels[self.rows]
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: ARG002
+        """Return the known probabilities."""
+        return self.answers.proba[self.rows]
+
+    def decision_function(self, X: Any) -> Any:  # noqa: ARG002
+        """Return the known ranking."""
+        return self.answers.score[self.rows]
+
+
+def single_thread(rows: int = 0) -> Any:
+    """Hold OpenMP to one thread for small work, where waiting threads cost more than they bring (15x on a busy machine)."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1 if rows <= SMALL else None, user_api="openmp")
+
+
+def check_model(model: Any) -> None:
+    """Refuse what cannot predict."""
+    if isinstance(model, type):
+        raise ModelError(f"The class {model.__name__} was given; give an instance, {model.__name__}().")
+    if not hasattr(model, "predict") and not callable(model):
+        raise ModelError(
+            f"A model has `predict` or is a callable of a table; {type(model).__name__} was given."
+        )
+
+
+def model_task(model: Any, y: Any) -> Task:
+    """Return what a model does, by its own word, else by the target."""
+    if hasattr(model, "predict") and isinstance(model, BaseEstimator):
+        if is_classifier(model):
+            return "classification"
+        if is_regressor(model):
+            return "regression"
+    return "classification" if hasattr(model, "predict_proba") or hasattr(model, "classes_") else task_of(y)
+
+
+def check_target(y: Any, task: Task, name: object = "the target") -> Any:
+    """Return the target as an array, or say why nothing can be learnt from it."""
+    import pandas as pd
+
+    values = np.asarray(y)
+    gone = int(pd.isna(values).sum())
+    if gone:
+        raise DataError(f"Target `{name}` is missing in {gone} of {values.size} rows: drop those rows first.")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"Target `{name}` holds infinite values: drop or mend those rows first.")
+    if values.dtype.kind == "O":
+        values = values.astype(str) if any(isinstance(v, str) for v in values) else np.array(values.tolist())
+    distinct = np.unique(values)
+    if distinct.size < 2:
+        what = "one class" if task == "classification" else "one value"
+        raise DataError(
+            f"Target `{name}` holds {what} only ({distinct[0] if distinct.size else 'none'}): there is nothing to learn."
+        )
+    return values

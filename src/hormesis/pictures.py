@@ -1,0 +1,108 @@
+"""Columns that matter, before and after noise, as counts that a report can draw."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hormesis.columns import Table
+from hormesis.frames import open_table, take
+from hormesis.key import bits, key, lane
+from hormesis.measure import Bench
+from hormesis.models import Answers
+from hormesis.recipe import Step, noisy
+from hormesis.results import Curve, Distribution
+
+SHOWN = 4
+BINS = 40
+LABELS = 12
+
+
+def importance(bench: Bench) -> dict[str | int, float]:
+    """Return how much the first model's predictions move when a column is shuffled among at most 1,000 rows.
+
+    Share of changed labels, or mean squared change of numbers; no true label is needed.
+    """
+    names = [c.name for c in bench.profile.columns if c.count]
+    rows = np.arange(min(bench.y.size, max(100, min(1000, 50_000 // max(len(names), 1)))))
+    X, model = take(bench.X, rows), next(iter(bench.models.values()))
+    reply = Answers(model, X, bench.classes, bench.task).labels
+    out = {}
+    for j, name in enumerate(open_table(X).names):
+        said = Answers(model, _shuffled(X, j, bench.seed), bench.classes, bench.task).labels
+        moved = (said - reply) ** 2 if bench.task == "regression" else said != reply
+        out[name] = float(np.mean(moved))
+    return out
+
+
+def _shuffled(X: Any, j: int, seed: int) -> Any:
+    table = open_table(X)
+    rows = np.flatnonzero(~_gone(table, j))
+    order = np.argsort(bits(lane(rows), key(seed, "importance", table.names[j])), kind="stable")
+    if rows.size and table.dtype(j) != "other":
+        table.put(j, rows, table.pick(j, rows)[order])
+    return table.close()
+
+
+def distributions(bench: Bench, steps: Sequence[Step], curves: Sequence[Curve]) -> Iterator[Distribution]:
+    """Yield the columns that matter most, each under the applicable noise that hurts the first model most."""
+    ranked = sorted(importance(bench).items(), key=lambda item: -item[1])
+    first = next(iter(bench.models))
+    hurt = {c.noise: -(c.robustness or 0.0) for c in reversed(curves) if c.model == first}
+    for name, weight in ranked[:SHOWN]:
+        fitting = [s for s in steps if name in s.noise.targets(bench.profile)]
+        if not fitting:
+            continue
+        step = max(fitting, key=lambda s: hurt.get(s.name, -9.0))
+        curve = next(c for c in curves if c.noise == step.name)
+        level = curve.break_point.fails_from or curve.levels[len(curve.levels) // 2]
+        after, _ = noisy(step.at(level), bench.X, bench.profile, seed=bench.seed)
+        yield _distribution(open_table(bench.X), open_table(after), name, step, level, weight)
+
+
+def _distribution(
+    before: Table, after: Table, name: str | int, step: Step, level: float, weight: float
+) -> Distribution:
+    j = before.names.index(name)
+    clean, noisy_ = (t.pick(j, np.flatnonzero(~_gone(t, j))) for t in (before, after))
+    edges, labels, counts = _bins(clean, noisy_) if clean.dtype.kind in "iuf" else _bars(clean, noisy_)
+    return Distribution(
+        column=str(name),
+        noise=step.name,
+        level=level,
+        unit=step.noise.unit,
+        importance=weight,
+        before=counts[0],
+        after=counts[1],
+        missing_before=int(_gone(before, j).sum()),
+        missing_after=int(_gone(after, j).sum()),
+        edges=edges,
+        labels=labels,
+    )
+
+
+Counted = tuple[tuple[float, ...], tuple[str, ...], list[tuple[int, ...]]]
+
+
+def _bins(*sides: Any) -> Counted:
+    """Count numbers in bins over the range before, a quarter wider on each side; what lies beyond is in the last bins."""
+    low, high = float(sides[0].min()), float(sides[0].max())
+    margin = 0.25 * (high - low) or 1.0
+    edges = np.linspace(low - margin, high + margin, BINS + 1)
+    counts = [np.histogram(np.clip(s.astype(float), edges[0], edges[-1]), edges)[0] for s in sides]
+    return tuple(edges.tolist()), (), [tuple(c.tolist()) for c in counts]
+
+
+def _bars(*sides: Any) -> Counted:
+    """Count the commonest values before, and all others together."""
+    words = [s.astype(str) for s in sides]
+    labels, count = np.unique(words[0], return_counts=True)
+    top = labels[np.argsort(-count, kind="stable")][:LABELS].tolist()
+    bars = [[int((w == label).sum()) for label in top] for w in words]
+    counts = [(*b, w.size - sum(b)) for b, w in zip(bars, words, strict=True)]
+    return (), (*top, "any other value"), counts
+
+
+def _gone(table: Table, j: int) -> Any:
+    gone = table.missing(j)
+    return np.zeros(table.rows, bool) if gone is None else gone

@@ -1,0 +1,293 @@
+"""Stress: the score of models against the level of each noise, and where they break."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hormesis.curves import curve_of
+from hormesis.errors import DataError, SettingError, listed, nearest
+from hormesis.files import versions
+from hormesis.frames import open_table, take
+from hormesis.key import SCHEME, bits, key, lane
+from hormesis.measure import Bench, Measured, Plan, measure
+from hormesis.models import Task, check_model, check_target, model_task
+from hormesis.noise import CATALOGUE, Noise
+from hormesis.pictures import distributions
+from hormesis.profile import Profile
+from hormesis.recipe import Recipe, Step
+from hormesis.results import Provenance, StressResult
+from hormesis.scoring import Scoring, scorers
+
+BATTERY = (
+    "MissingValues",
+    "GaussianNoise",
+    "Shift",
+    "Outliers",
+    "UnitErrors",
+    "SwapNoise",
+    "CategorySwap",
+    "Typos",
+)
+LEVELS: dict[str, tuple[float, ...]] = {
+    "fraction": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
+    "sigma": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0),
+}
+Noises = Recipe | Noise | str | Sequence[Noise | Step | str] | None
+
+
+def stress(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    noises: Noises = None,
+    levels: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    scoring: Scoring = None,
+    max_drop: float = 0.05,
+    repeats: int = 1,
+    max_rows: int | None = 10_000,
+    budget: float | None = None,
+    n_jobs: int | None = None,
+    profile: Profile | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> StressResult:
+    """Measure a model's score under every noise and level, and say where it breaks.
+
+    Parameters
+    ----------
+    model : fitted estimator, callable of a table, or dict of name to model
+        Anything with `predict`; several models are measured on the very same noise.
+    X : table
+        Test features: pandas or polars DataFrame, pyarrow Table or 2-D NumPy array, shape (rows, columns).
+    y : array
+        True labels or numbers, shape (rows,).
+    noises : noises, their names, or a Recipe, optional
+        None chooses a battery by the kinds of columns.
+    levels : list, or dict of unit or noise name to list, optional
+        The grid of levels, in the unit of each noise.
+    scoring : str, callable, list or dict, optional
+        Any scikit-learn scorers. None: roc_auc for two classes, accuracy for more, r2 for numbers.
+    max_drop : float
+        Tolerated loss of score, in the scorer's units.
+    repeats : int
+        Draws of the noise per level, averaged inside each row; they come in antithetic pairs.
+    max_rows : int, optional
+        Test rows used at most, a random sample; None uses all.
+    budget : float, optional
+        Seconds after which no further noise is started; what was left out is said in the result.
+    n_jobs : int, optional
+        Threads over levels; None leaves threads to the model, which is usually fastest. Results are equal.
+    profile : Profile, optional
+        What the training data look like; it scales the noise. None learns it from `X`.
+    seed : int
+        Seed of the noise and of the sample of rows.
+    progress : bool, optional
+        Show progress; None shows it on a terminal.
+
+    Returns
+    -------
+    StressResult
+        Curves with intervals, break points, robustness; Ctrl-C returns the noises finished so far.
+
+    Raises
+    ------
+    DataError, SettingError, ModelError
+        Each with one sentence: what was given, the rule, the mend.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> print(stress(model, X, y, noises="GaussianNoise", max_drop=0.1).verdicts()[0])
+    gaussian noise: passes 0.3 sd, fails at 1 sd
+    """
+    started = time.monotonic()
+    models = dict(model) if isinstance(model, Mapping) else {"model": model}
+    X, y, sampled = _prepare(models, X, y, max_rows, max_drop, repeats, seed)
+    first = next(iter(models.values()))
+    task = model_task(first, y)
+    y = check_target(y, task)
+    classes = classes_of(first, y, task)
+    profile = profile or usable(Profile.learn(X))
+    bench = Bench(
+        models, X, y, classes, task, scorers(scoring, first, y, classes, task, seed), profile, seed, repeats
+    )
+    plan = plan_of(noises, levels, profile)
+    done = measure(bench, plan, n_jobs=n_jobs, budget=budget, progress=progress)
+    return summarise(
+        bench, plan, done, max_drop=max_drop, sampled=sampled, seconds=time.monotonic() - started
+    )
+
+
+def _prepare(
+    models: Mapping[str, Any], X: Any, y: Any, max_rows: int | None, max_drop: float, repeats: int, seed: int
+) -> tuple[Any, Any, str]:
+    for model in models.values():
+        check_model(model)
+    if not models:
+        raise SettingError("No model was given: give one, or a dict of name to model.")
+    if not max_drop > 0:
+        raise SettingError(
+            f"`max_drop={max_drop}`: the tolerated loss of score is above 0, in the scorer's units."
+        )
+    if repeats < 1:
+        raise SettingError(f"`repeats={repeats}`: the noise is drawn at least once.")
+    return sample_rows(X, y, max_rows, seed)
+
+
+def sample_rows(X: Any, y: Any, max_rows: int | None, seed: int) -> tuple[Any, Any, str]:
+    """Return at most `max_rows` rows, chosen at random and kept in order, and what was sampled in words."""
+    table, values = open_table(X), np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values.ravel()
+    if values.ndim != 1 or values.size != table.rows:
+        raise DataError(
+            f"The target has shape {values.shape}; it needs one value for each of the {table.rows} rows."
+        )
+    if not table.rows or not table.names:
+        raise DataError(
+            f"The table has {table.rows} rows and {len(table.names)} columns: there is nothing to test."
+        )
+    if max_rows is None or table.rows <= max_rows:
+        return X, values, f"all {table.rows:,} rows"
+    order = np.argsort(bits(lane(np.arange(table.rows)), key(seed, "sample")), kind="stable")
+    rows = np.sort(order[:max_rows])
+    return take(X, rows), values[rows], f"{max_rows:,} of {table.rows:,} rows, at random"
+
+
+def classes_of(model: Any, y: NDArray[Any], task: Task) -> NDArray[Any]:
+    """Return the classes as the model orders them; none for a regression."""
+    if task == "regression":
+        return np.array([])
+    known = np.asarray(getattr(model, "classes_", np.unique(y)))
+    strange = set(np.unique(y).tolist()) - set(known.tolist())
+    if strange:
+        raise DataError(
+            f"The target holds classes that the model has not learnt: {listed(sorted(strange, key=str))}."
+        )
+    return known
+
+
+def steps_of(noises: Noises, profile: Profile) -> list[Step]:
+    """Return the steps asked for, or the battery that applies to the columns."""
+    if noises is None:
+        made = [CATALOGUE[name]() for name in BATTERY]
+        return [Step(n) for n in made if n.targets(profile)]
+    given = (
+        [noises]
+        if isinstance(noises, str | Noise)
+        else list(noises.steps if isinstance(noises, Recipe) else noises)
+    )
+    steps = list(Recipe([_named(n) if isinstance(n, str) else n for n in given]).steps)
+    for step in steps:
+        if step.noise.changes_labels:
+            raise SettingError(
+                f"`{type(step.noise).__name__}` changes labels, and a test needs true labels: use it in training."
+            )
+        if not step.noise.targets(profile):
+            kinds = " and ".join(step.noise.applies_to)
+            raise SettingError(
+                f"`{type(step.noise).__name__}` changes {kinds} columns; this table has none to change."
+            )
+    return steps
+
+
+def _named(name: str) -> Noise:
+    if name not in CATALOGUE:
+        raise SettingError(
+            f"Noise `{name}` is unknown.{nearest(name, CATALOGUE)} Known: {listed(CATALOGUE, most=20)}."
+        )
+    return CATALOGUE[name]()
+
+
+def plan_of(noises: Noises, levels: Any, profile: Profile) -> Plan:
+    """Return each step with its levels, all of them checked."""
+    plan = []
+    for step in steps_of(noises, profile):
+        grid = _grid(levels, step)
+        for level in grid:
+            step.at(level)
+        plan.append((step, grid))
+    return plan
+
+
+def _grid(levels: Any, step: Step) -> tuple[float, ...]:
+    if isinstance(levels, Mapping):
+        levels = levels.get(step.name, levels.get(type(step.noise).__name__, levels.get(step.noise.unit)))
+    if levels is None:
+        return LEVELS[step.noise.unit]
+    grid = tuple(sorted({float(v) for v in levels}))
+    if not grid or grid[0] <= 0:
+        raise SettingError(f"`levels={list(levels)}`: give at least one level, all above 0 (0 is no noise).")
+    return grid
+
+
+def summarise(
+    bench: Bench,
+    plan: Plan,
+    done: Measured,
+    *,
+    max_drop: float,
+    sampled: str,
+    seconds: float,
+    notes: Sequence[str] = (),
+) -> StressResult:
+    """Turn measured cells into curves, break points and what is needed to repeat them."""
+    steps = [s for s, _ in plan if done.of(s.name)]
+    curves = tuple(
+        curve_of(done, step, model, scorer, max_drop)
+        for step in steps
+        for model in bench.models
+        for scorer in bench.scorers
+    )
+    widened = {f"`{c}` {w}" for cell in done.cells for c, w in cell.widened.items()}
+    said = [f"missing values need a wider type: {', '.join(sorted(widened))}"] if widened else []
+    if done.left_out:
+        said.append(
+            f"left out ({'interrupted' if done.interrupted else 'the time budget was spent'}): {', '.join(done.left_out)}"
+        )
+    provenance = provenance_of(bench.seed, bench.repeats, bench.X, bench.y, sampled, seconds)
+    shown = tuple(distributions(bench, steps, curves))
+    names = tuple(s.name for s in bench.scorers)
+    return StressResult(
+        curves, max_drop, names, provenance, shown, (*notes, *said), finished=not done.left_out
+    )
+
+
+def provenance_of(
+    seed: int, repeats: int, X: Any, y: NDArray[Any], sampled: str, seconds: float
+) -> Provenance:
+    """Return what is needed to repeat a run."""
+    return Provenance(
+        seed, repeats, y.size, sampled, fingerprint(X, y), round(seconds, 2), versions(), SCHEME
+    )
+
+
+def usable(profile: Profile) -> Profile:
+    """Refuse training data in which a column holds nothing."""
+    empty = [c.name for c in profile.columns if not c.count]
+    if empty:
+        raise DataError(
+            f"No value in any row of {listed(empty)}: nothing can be learnt from an empty column. Drop it."
+        )
+    return profile
+
+
+def fingerprint(X: Any, y: NDArray[Any]) -> str:
+    """Return a short hash of a table and its target, equal for equal values in any library."""
+    digest, table = hashlib.blake2b(digest_size=8), open_table(X)
+    for j, name in enumerate(table.names):
+        gone = table.missing(j)
+        rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+        values = table.pick(j, rows)
+        digest.update(f"{name}\x1f".encode() + rows.astype(np.int64).tobytes())
+        digest.update("\x1f".join(map(str, values.tolist())).encode())
+    digest.update("\x1f".join(map(str, y.tolist())).encode())
+    return digest.hexdigest()

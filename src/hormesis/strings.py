@@ -1,0 +1,57 @@
+"""Strings of Arrow columns, read and written many at a time."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROBE = 1000
+
+
+def is_text(column: Any) -> bool:
+    """Tell an Arrow column of strings from other ones."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_large_string(column.type) or pa.types.is_string(column.type))
+
+
+def read(column: Any) -> NDArray[Any]:
+    """Return strings, none missing, as objects; where they repeat, equal ones are one object, made once."""
+    import pyarrow as pa
+
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if len(whole.slice(0, PROBE).unique()) * 2 > min(len(whole), PROBE):
+        return np.asarray(whole.to_numpy(zero_copy_only=False))
+    coded = whole.dictionary_encode()
+    words = coded.dictionary.to_numpy(zero_copy_only=False)
+    return np.asarray(words[coded.indices.to_numpy()])
+
+
+def write(column: Any, rows: NDArray[np.intp], values: NDArray[Any]) -> Any:
+    """Return a column with other strings at ascending `rows`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    new = pa.array(values, pa.large_string())
+    _, offsets, data = new.buffers()
+    stops = np.zeros(len(column) + 1, np.int64)
+    stops[rows + 1] = np.diff(np.frombuffer(offsets, np.int64)[: len(new) + 1])
+    np.cumsum(stops, out=stops)
+    spread = pa.LargeStringArray.from_buffers(len(column), pa.py_buffer(stops), data or pa.py_buffer(b""))
+    return pc.if_else(_mask(column, rows), spread.cast(column.type), column)
+
+
+def lose(column: Any, rows: NDArray[np.intp]) -> Any:
+    """Return a column without its strings at `rows`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(_mask(column, rows), pa.scalar(None, column.type), column)
+
+
+def _mask(column: Any, rows: NDArray[np.intp]) -> Any:
+    import pyarrow as pa
+
+    hit = np.zeros(len(column), np.bool_)
+    hit[rows] = True
+    return pa.array(hit)

@@ -1,0 +1,126 @@
+"""Which cells are hit: the expected rate is exactly the level, whoever decides."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from hormesis.errors import SettingError
+from hormesis.frames import changed, open_table
+from hormesis.noise import MissingValues, SwapNoise, Where
+from hormesis.profile import Profile
+
+N = 1000
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(
+    {
+        "x": RNG.normal(size=N),
+        "skewed": RNG.lognormal(sigma=2, size=N),
+        "age": RNG.integers(18, 30, N),
+        "city": RNG.choice(["Bern", "Zürich", "Genf"], N, p=[0.7, 0.2, 0.1]),
+        "paid": RNG.random(N) < 0.1,
+        "gaps": np.where(RNG.random(N) < 0.3, np.nan, RNG.normal(size=N)),
+        "when": pd.date_range("2020", periods=N).to_numpy(),
+        "same": 1.0,
+    }
+)
+PROFILE = Profile.learn(FRAME)
+drivers = st.sampled_from(list(FRAME.columns))
+
+
+@given(driver=drivers, level=st.floats(0, 1), strength=st.floats(-20, 20))
+def test_the_mean_probability_is_the_level_whatever_the_driver(driver, level, strength):
+    p = Where("MAR", driver=driver, strength=strength).by_driver(level, open_table(FRAME), PROFILE)
+    assert abs(p.mean() - level) < 1e-9
+    assert ((p >= 0) & (p <= 1)).all()
+
+
+@given(column=drivers, level=st.floats(0, 1), strength=st.floats(-20, 20))
+def test_the_mean_probability_is_the_level_whatever_the_values(column, level, strength):
+    values = FRAME[column].dropna().to_numpy(dtype=object if column == "city" else None)
+    values = values.astype("datetime64[ns]").astype(int) if column == "when" else values
+    p = Where("MNAR", strength=strength).by_value(level, values, PROFILE[column])
+    assert abs(p.mean() - level) < 1e-9
+
+
+@pytest.mark.parametrize("where", [Where("MAR", driver="age", strength=0), Where("MNAR", strength=0)])
+def test_strength_zero_is_completely_at_random_bit_for_bit(where):
+    a = MissingValues(0.3, columns=["x", "city"]).apply(FRAME, profile=PROFILE)
+    b = MissingValues(0.3, columns=["x", "city"], where=where).apply(FRAME, profile=PROFILE)
+    pd.testing.assert_frame_equal(a, b)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("driver", ["x", "age", "skewed", "when"])
+def test_a_positive_strength_hits_high_values_of_the_driver(driver, sign):
+    where = Where("MAR", driver=driver, strength=2 * sign)
+    hit = MissingValues(0.3, columns=["same"], where=where).apply(FRAME, profile=PROFILE)["same"].isna()
+    ranks = FRAME[driver].rank()
+    assert np.sign(ranks[hit].mean() - ranks[~hit].mean()) == sign
+    assert abs(np.corrcoef(ranks, hit)[0, 1]) > 0.4
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_positive_strength_hits_high_values_themselves(sign):
+    noise = MissingValues(0.3, columns=["skewed"], where=Where("MNAR", strength=2 * sign))
+    hit = noise.apply(FRAME, profile=PROFILE)["skewed"].isna()
+    ranks = FRAME["skewed"].rank()
+    assert np.sign(ranks[hit].mean() - ranks[~hit].mean()) == sign
+
+
+def test_rare_categories_rank_high():
+    noise = MissingValues(0.3, columns=["city"], where=Where("MNAR", strength=2))
+    lost = noise.apply(FRAME, profile=PROFILE)["city"].isna().groupby(FRAME["city"]).mean()
+    assert lost["Bern"] < lost["Zürich"] < lost["Genf"]
+
+
+def test_the_realised_rate_follows_the_level():
+    """Independent hits of unequal chance vary less than a binomial, so its 1e-6 band holds."""
+    for where in (Where("MAR", driver="gaps", strength=3), Where("MNAR", strength=3)):
+        noise = SwapNoise(0.3, columns=["x", "skewed"], where=where)
+        low, high = binom.ppf([5e-7, 1 - 5e-7], N, 0.3)
+        hits = changed(FRAME, noise.apply(FRAME, profile=PROFILE))[:, :2].sum(axis=0)
+        assert ((low <= hits) & (hits <= high)).all()
+
+
+def test_a_missing_driver_counts_as_average():
+    where = Where("MAR", driver="gaps", strength=5)
+    p = where.by_driver(0.5, open_table(FRAME), PROFILE)
+    gone = FRAME["gaps"].isna()
+    assert np.unique(p[gone]).size == 1
+    assert p[~gone].min() < p[gone][0] < p[~gone].max()
+
+
+def test_the_driver_is_read_before_it_is_changed_itself():
+    noise = SwapNoise(0.5, columns=["x", "age"], where=Where("MAR", driver="x", strength=5))
+    both = changed(FRAME, noise.apply(FRAME, profile=PROFILE))[:, [0, 2]]
+    top = (FRAME["x"].rank() > N / 2).to_numpy()
+    assert (both[top].mean(axis=0) > 0.8).all()
+
+
+def test_an_unknown_driver_is_refused_with_the_nearest_name():
+    with pytest.raises(SettingError, match=r"driver `skewd`.*Did you mean `skewed`"):
+        MissingValues(0.3, where=Where("MAR", driver="skewd")).apply(FRAME)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"mechanism": "MAR"}, "needs a driver"),
+        ({"mechanism": "MNAR", "driver": "x"}, "goes with mechanism MAR"),
+        ({"driver": "x"}, "goes with mechanism MAR"),
+        ({"strength": 21}, "strength"),
+        ({"mechansim": "MAR"}, "Did you mean `mechanism`"),
+    ],
+)
+def test_contradictions_are_refused(settings, rule):
+    with pytest.raises(SettingError, match=rule):
+        MissingValues(0.3, where=settings)
+
+
+def test_free_text_cannot_decide():
+    frame = pd.DataFrame({"note": [f"note {i}" for i in range(100)], "x": range(100)})
+    with pytest.raises(SettingError, match=r"`note` is text.*no order"):
+        MissingValues(0.3, where=Where("MAR", driver="note")).apply(frame)
