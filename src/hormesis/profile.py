@@ -18,8 +18,6 @@ Kind = Literal["number", "integer", "boolean", "category", "text", "datetime", "
 POINTS = 1024
 MOST_CATEGORIES = 1000
 MOST_NUMBERS = 100
-_SIEVE_BITS = 14
-_FAR = 1 << 13
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -55,37 +53,9 @@ class ColumnProfile:
     def span(self, values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return how many points lie below each value, and how many are not above it."""
         points = self.points
-        if self._steps.size and np.can_cast(values.dtype, np.int64):
-            at = np.clip(values.astype(np.int64), points[0] - 1, points[-1] + 1) - (points[0] - 1)
-            return self._steps[at], self._steps[at + 1]
         if {points.dtype, values.dtype} == {np.dtype(np.int64), np.dtype(np.uint64)}:
             values = np.clip(values, 0, np.iinfo(np.int64).max).astype(points.dtype)
         return np.searchsorted(points, values, "left"), np.searchsorted(points, values, "right")
-
-    def block(self, values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return where the points equal to each value start and stop, an empty block where there are none."""
-        if self._steps.size:
-            return self.span(values)
-        start, stop = np.zeros(values.size, np.int64), np.zeros(values.size, np.int64)
-        rows = np.flatnonzero(self._sieve[_hashed(values)])
-        start[rows], stop[rows] = self.span(values[rows])
-        return start, stop
-
-    @functools.cached_property
-    def _steps(self) -> NDArray[np.int64]:
-        """How many points lie below each integer from the first one on, where they span few integers."""
-        points = self.points
-        whole = points.size and points.dtype == np.int64
-        low, high = (int(points[0]), int(points[-1])) if whole else (0, _FAR)
-        few = high - low < _FAR and abs(low) < 1 << 62
-        return np.searchsorted(points, np.arange(low - 1, high + 3) if few else points[:0])
-
-    @functools.cached_property
-    def _sieve(self) -> NDArray[np.bool_]:
-        """Hashes of the points: few cells of a continuous column pass, so few have to be searched."""
-        sieve = np.zeros(1 << _SIEVE_BITS, np.bool_)
-        sieve[_hashed(self.points)] = True
-        return sieve
 
     @functools.cached_property
     def index(self) -> dict[Any, int]:
@@ -162,14 +132,6 @@ class Profile:
         """Read what `to_json` wrote."""
         profile: Self = TypeAdapter(cls).validate_json(text)
         return profile
-
-
-def _hashed(values: NDArray[Any]) -> NDArray[np.uint64]:
-    """Return a number below the size of the sieve, the same for equal numbers of any dtype."""
-    words = (values.astype(np.float64) + 0.0).view(np.uint64)
-    words *= np.uint64(0x9E3779B97F4A7C15)
-    words >>= np.uint64(64 - _SIEVE_BITS)
-    return words
 
 
 def _learn(table: Table, j: int) -> ColumnProfile:

@@ -106,7 +106,7 @@ def stress(
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(X, y)
     >>> print(stress(model, X, y, noises="GaussianNoise", max_drop=0.1).verdicts()[0])
-    gaussian noise: passes 0.3 sd, fails at 1 sd
+    gaussian noise: passes 0.1 sd, fails at 0.5 sd
     """
     started = time.monotonic()
     models = dict(model) if isinstance(model, Mapping) else {"model": model}

@@ -38,7 +38,7 @@ def expected(estimator):
     }
 
 
-@pytest.mark.filterwarnings("default")  # scikit-learn's own models warn inside its checks
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's own models warn inside its checks
 @parametrize_with_checks(
     [*(NoisyTraining(m, RECIPE, random_state=0) for m in MODELS), Guard()], expected_failed_checks=expected
 )

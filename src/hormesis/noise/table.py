@@ -144,7 +144,7 @@ class SwapNoise(CellNoise):
     Examples
     --------
     >>> SwapNoise(1.0).apply(np.array([[1], [2], [3], [4]]), seed=1).ravel()
-    array([2, 1, 4, 3])
+    array([3, 1, 1, 3])
     """
 
     level: Fraction = 0.1
@@ -155,17 +155,30 @@ class SwapNoise(CellNoise):
     def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Cells:
         if not column.count:
             return values
-        if column.quantiles:
-            points = column.points
-            start, stop = column.block(values)
-            at = _skip(draw.uniform("donor"), start, stop, points.size)
-            return np.where(at < points.size, points[np.minimum(at, points.size - 1)], values)
-        ends = np.append(np.cumsum(column.counts), 0)
-        code = column.codes(values)
-        start = np.where(code > 0, ends[code - 1], 0)
-        at = _skip(draw.uniform("donor"), start, np.where(code >= 0, ends[code], 0), int(ends[-2]))
-        donor = np.searchsorted(ends[:-1], at, side="right")
-        return _choose(column, donor, values)
+        if not column.quantiles:
+            return _other_category(values, column, draw)
+        points = column.points
+        new = points[draw.integers(points.size, "donor")]
+        own = np.flatnonzero(new == values)
+        if own.size:
+            start, stop = column.span(values[own])
+            at = _skip(draw.at(own).uniform("again"), start, stop, points.size)
+            new[own] = np.where(at < points.size, points.take(at, mode="clip"), values[own])
+        return new
+
+
+def _other_category(values: Cells, column: ColumnProfile, draw: Draw) -> Cells:
+    """Redraw categories by their frequency; who draws its own again draws once more among the others."""
+    ends, code = np.cumsum(column.counts), column.codes(values)
+    donor = np.searchsorted(ends, draw.integers(int(ends[-1]), "donor"), "right")
+    own = np.flatnonzero(donor == code)
+    if own.size:
+        stop = ends[code[own]]
+        start = stop - np.asarray(column.counts)[code[own]]
+        donor[own] = np.searchsorted(
+            ends, _skip(draw.at(own).uniform("again"), start, stop, int(ends[-1])), "right"
+        )
+    return _choose(column, donor, values)
 
 
 def _skip(u: NDArray[np.float64], start: NDArray[Any], stop: NDArray[Any], n: int) -> NDArray[np.int64]:
