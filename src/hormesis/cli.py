@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from hormesis.errors import HormesisError, SettingError, nearest
+
+# typer keeps click inside itself in some versions and beside it in others
+UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="hormesis",
@@ -253,13 +255,13 @@ def main() -> None:
     """Run the command line; every mistake is one sentence and exit code 2."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
+    except UsageError as error:
         error.show()
         code = 2
     except HormesisError as error:
         sys.stderr.write(f"hormesis: {error}\n")
         code = 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("hormesis: interrupted before anything was finished; nothing was written.\n")
         code = 130
     except (

@@ -25,6 +25,23 @@ def test_loads_nothing_heavy(code):
     assert done.stderr == ""
 
 
+def test_the_package_imports_only_what_it_says_it_needs():
+    import re
+    import tomllib
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    named = {re.split(r"[<>=\[]", d)[0].lower() for d in project["dependencies"]}
+    said = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
+    through = {"scipy", "joblib", "threadpoolctl", "annotated_types", "pydantic_core", "jinja2", "markupsafe"}
+    allowed = {said.get(n, n) for n in named} | through | {"hormesis", "skops"}
+    allowed |= set(sys.stdlib_module_names)
+    for path in (root / "src").rglob("*.py"):
+        for line in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.M):
+            assert line in allowed, f"{path.name} imports {line}"
+
+
 def test_every_public_name_is_there_and_is_no_module():
     import inspect
 
