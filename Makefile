@@ -30,7 +30,7 @@ bench: $(DEV)/.made ## Time the noises against plain NumPy, as ratios in one run
 clean: ## Remove what the targets made
 	rm -rf $(DEV) $(CORE) demo-output demo-output.html
 
-$(CORE)/.made: pyproject.toml constraints.txt
+$(CORE)/.made: pyproject.toml constraints.txt $(shell find src -type f -not -name '*.pyc')
 	$(PYTHON) -m venv $(CORE)
 	$(CORE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
 	@touch $@
