@@ -86,7 +86,8 @@ def stress(
 ) -> int:
     """Score a model under every noise and level: what it passes, where it fails.
 
-    Without --model, the default model is trained on three quarters of the rows and tested on the rest.
+    Without --model, the default model is trained on three quarters of the rows (half of a small table) and tested on
+    the rest.
     """
     from hormesis.sources import read
     from hormesis.stressing import stress as run
@@ -141,7 +142,7 @@ def harden(
 ) -> int:
     """Find the dose of noise that makes a model robust, train with it, and prove it on untouched rows.
 
-    A quarter of the rows is kept for the proof. The answer may be: keep your model.
+    A quarter of the rows is kept for the proof (half of a small table). The answer may be: keep your model.
     """
     from hormesis.hardening import harden as run
     from hormesis.model_files import load_model

@@ -1,6 +1,6 @@
 """The door: any table or array comes in as columns, and the same kind goes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -66,6 +66,16 @@ def is_frame(data: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def for_models(data: Any, widened: Mapping[str | int, str]) -> Any:
+    """Return a noisy table as models take it: pandas integers and booleans that lost cells as floats with NaN.
+
+    That is how pandas itself reads such a file, and several models refuse its nullable types.
+    """
+    if isinstance(data, np.ndarray) or not widened:
+        return data
+    return data.astype(dict.fromkeys(widened, np.float64))
 
 
 def take(data: Any, rows: Any) -> Any:

@@ -32,6 +32,7 @@ from hormesis.scoring import Scoring, scorers
 from hormesis.stressing import Noises, plan_of, provenance_of, sample_rows, steps_of, summarise, usable
 
 HELD_OUT = ("UnitErrors", "SwapNoise", "Shift")
+PROOF_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def harden(
     max_drop: float = 0.05,
     copies: int = 3,
     cv: int = 3,
-    test_size: float = 0.25,
+    test_size: float | None = None,
     max_rows: int | None = 20_000,
     search_rows: int | None = 5_000,
     budget: float | None = None,
@@ -100,8 +101,8 @@ def harden(
         Noisy copies of the training rows.
     cv : int
         Folds of the search.
-    test_size : float
-        Share of the rows kept for the proof.
+    test_size : float, optional
+        Share of the rows kept for the proof. None: a quarter, and up to half where that is less than 1,000 rows.
     max_rows, search_rows : int, optional
         Rows used in all, and training rows used by the search, random samples; None uses all.
     budget : float, optional
@@ -152,8 +153,8 @@ def harden(
 
 
 def train_default(X: Any, y: Any, seed: int) -> tuple[Any, Any, Any, Profile, str]:
-    """Return the default model trained on three quarters of the rows, the other rows, and the training profile."""
-    split = _split(X, y, task_of(y), None, 0.25, seed)
+    """Return the default model trained on a part of the rows, the other rows, and the training profile."""
+    split = _split(X, y, task_of(y), None, None, seed)
     model = default_model(split.task).fit(split.X, split.y)
     said = f"model: gradient-boosted trees on the raw table, trained on {len(split.y):,} rows, tested on the others"
     return model, split.X_test, split.y_test, split.profile, said
@@ -170,7 +171,7 @@ def _task(model: Any, y: Any) -> Task:
     return model_task(model, y)
 
 
-def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float, seed: int) -> Split:
+def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float | None, seed: int) -> Split:
     X, y, sampled = sample_rows(X, y, max_rows, seed)
     y = check_target(y, task)
     usable(Profile.learn(X))
@@ -180,6 +181,8 @@ def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float, s
         raise DataError(
             f"Class `{rare}` has {counts[1].min()} rows; splitting and testing need at least 8 of every class."
         )
+    if test_size is None:
+        test_size = max(0.25, min(0.5, PROOF_ROWS / y.size))
     try:
         train, test = train_test_split(
             np.arange(y.size),

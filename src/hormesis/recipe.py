@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from hormesis.columns import Table
 from hormesis.errors import RecipeError, listed, nearest
-from hormesis.frames import open_table
+from hormesis.frames import for_models, open_table
 from hormesis.key import Draw, key
 from hormesis.noise import CATALOGUE, Noise
 from hormesis.noise.base import Mistakes, row_lanes
@@ -125,9 +125,11 @@ class Recipe:
     def training_copy(
         self, data: Any, *, copy: int, profile: Profile | None = None, seed: int | None = None
     ) -> Any:
-        """Return fresh noise for one training copy or epoch: its number is part of the address."""
-        own = key(self.seed if seed is None else seed, "copy", copy)
-        return self.apply(data, seed=own, profile=profile)
+        """Return fresh noise for one training copy or epoch, as models take it: its number is part of the address."""
+        table = open_table(data)
+        draw = Draw(row_lanes(table, None), key(self.seed if seed is None else seed, "copy", copy))
+        self.touch(table, profile or Profile.of(table), draw)
+        return for_models(table.close(), table.widened)
 
     def touch(self, table: Table, profile: Profile, draw: Draw, row_id: str | int | None = None) -> None:
         """Add all steps to an open table."""
@@ -306,11 +308,11 @@ def repeat_seed(seed: int, repeat: int) -> tuple[int, bool]:
 def noisy(
     step: Step, data: Any, profile: Profile, *, seed: int, repeat: int = 0
 ) -> tuple[Any, dict[str | int, str]]:
-    """Return one repeat of one step on a table whose rows are known by position, and the columns it widened."""
+    """Return one repeat of one step as models take it, rows known by position, and the columns that it widened."""
     table = open_table(data)
     own, mirror = repeat_seed(seed, repeat)
     step.touch(table, profile, Draw(row_lanes(table, None), own, mirror=mirror))
-    return table.close(), table.widened
+    return for_models(table.close(), table.widened), table.widened
 
 
 def rates(before: Any, after: Any) -> dict[str | int, float]:

@@ -247,8 +247,12 @@ def summarise(
         for model in bench.models
         for scorer in bench.scorers
     )
-    widened = {f"`{c}` {w}" for cell in done.cells for c, w in cell.widened.items()}
-    said = [f"missing values need a wider type: {', '.join(sorted(widened))}"] if widened else []
+    widened = sorted({str(name) for cell in done.cells for name in cell.widened})
+    said = (
+        [f"models meet these columns as floats once they lose values: {listed(widened, 20)}"]
+        if widened
+        else []
+    )
     if done.left_out:
         said.append(
             f"left out ({'interrupted' if done.interrupted else 'the time budget was spent'}): {', '.join(done.left_out)}"

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer, matthews_corrcoef
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from hormesis import NoisyTraining, StressResult, robust_scorer, stress
 from hormesis.errors import DataError, ModelError, SettingError
@@ -104,6 +106,20 @@ def test_a_model_that_raises_under_noise_is_a_result(cancer):
     assert "the model raises ValueError" in lost.break_point.words
     assert None not in fine.score
     assert StressResult.from_json(result.to_json()) == result
+
+
+def test_integers_and_booleans_that_lose_cells_reach_models_as_a_file_reader_gives_them():
+    r = np.random.default_rng(0)
+    X = pd.DataFrame({"n": r.integers(0, 99, 300), "b": r.random(300) < 0.5, "c": r.choice(["u", "v"], 300)})
+    y = np.where(X.n > 50, "old", "young")
+    encode = make_column_transformer(
+        ("passthrough", ["n", "b"]),
+        (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["c"]),
+    )
+    model = make_pipeline(encode, HistGradientBoostingClassifier(max_iter=5)).fit(X, y)
+    result = stress(model, X, y, noises="MissingValues", levels=[0.2])
+    assert result.curves[0].errors == (None,)
+    assert "as floats" in result.notes[0]
 
 
 def test_too_few_rows_are_not_measurable_rather_than_passed(cancer):

@@ -48,7 +48,7 @@ def test_redundant_sensors_are_hardened_and_the_gain_is_shown(hardened):
 
 
 def test_the_proof_is_on_rows_and_noises_that_training_never_saw(hardened, clones):
-    assert hardened.proof.provenance.rows == 600
+    assert hardened.proof.provenance.rows == 1000
     assert hardened.held_out == ("swap-noise",)
     assert hardened.held_out_gain is not None
     table = hardened.table()
