@@ -154,7 +154,7 @@ class Recipe:
         """Return the recipe as YAML."""
         data = self.to_dict()
         readable = json.dumps(data, ensure_ascii=False).isprintable()  # PyYAML breaks lines at odd characters
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=readable)
+        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=readable))
 
     def to_json(self) -> str:
         """Return the recipe as JSON."""
