@@ -30,11 +30,21 @@ def default_model(task: Task) -> Any:
     with another value in every row, such as ids, are dropped: there is nothing in them to learn.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from skrub import tabular_pipeline
+    from sklearn.pipeline import Pipeline
+    from skrub import DropCols, selectors, tabular_pipeline
 
     kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
     pipeline = tabular_pipeline(kind(early_stopping=False, random_state=0))
-    return pipeline.set_params(tablevectorizer__drop_if_unique=True)
+    ids = selectors.string() & selectors.filter(names_rows)
+    return Pipeline([("dropids", DropCols(ids)), *pipeline.steps])
+
+
+def names_rows(column: Any) -> bool:
+    """Tell a text column with another value in every row, such as an id."""
+    import narwhals.stable.v2 as nw
+
+    values = nw.from_native(column, series_only=True)
+    return bool(values.n_unique() == len(values))
 
 
 def without_early_stopping(model: Any) -> tuple[Any, list[str]]:
