@@ -351,12 +351,14 @@ def _write_folder(result: Any, folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(folder / "recipe.yaml", result.recipe.to_yaml())
     result.to_json(folder / "result.json")
-    written = [folder / "recipe.yaml", folder / "result.json"]
+    written = f"wrote {folder / 'recipe.yaml'}, {folder / 'result.json'}"
+    if result.model is None:
+        return [written]
     try:
         write_aside(folder / "model.skops", dump_model(result.model))
-        return [f"wrote {', '.join(map(str, [*written, folder / 'model.skops']))}"]
     except MissingExtraError as error:
-        return [f"wrote {', '.join(map(str, written))}; no model file: {error}"]
+        return [f"{written}; no model file: {error}"]
+    return [f"{written}, {folder / 'model.skops'}"]
 
 
 def _finish(result: Any, words: list[str], json: Path | None, html: Path | None) -> int:

@@ -86,6 +86,14 @@ def take(data: Any, rows: Any) -> Any:
     return frame[np.asarray(rows)].to_native() if len(rows) else frame.head(0).to_native()
 
 
+def repeated(data: Any) -> int:
+    """Return how many rows of a table repeat an earlier row."""
+    import pandas as pd
+
+    frame = nw.from_native(pd.DataFrame(data) if isinstance(data, np.ndarray) else data, eager_only=True)
+    return len(frame) - len(frame.unique())
+
+
 def stack(parts: Sequence[Any]) -> Any:
     """Put tables or arrays of one kind on top of each other; dtypes and categories are widened to fit all."""
     if isinstance(parts[0], np.ndarray):

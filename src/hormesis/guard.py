@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hormesis.columns import MISSING
-from hormesis.frames import is_frame, open_table
+from hormesis.frames import for_models, is_frame, open_table
 
 
 class Guard(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -55,7 +55,7 @@ class Guard(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         for j, name in enumerate(table.names):
             if name in self.limits_ and table.dtype(j) in ("number", "integer"):
                 self._guard(table, j, *self.limits_[name])
-        return table.close()
+        return for_models(table.close(), table.widened)
 
     def _guard(self, table: Any, j: int, low: float, middle: float, high: float) -> None:
         values, margin = table.numbers(j), self.width * (high - low)

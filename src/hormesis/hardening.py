@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
-from hormesis.errors import DataError, ModelError, SettingError
-from hormesis.frames import take
+from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
+from hormesis.frames import repeated, take
 from hormesis.judge import judged, unproven
 from hormesis.ladder import DOSES, Candidate, Ladder, folds_of
 from hormesis.measure import Bench, measure
@@ -24,6 +24,7 @@ from hormesis.models import (
     task_of,
     without_early_stopping,
 )
+from hormesis.noise import CATALOGUE
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.recipe import Recipe, Step
@@ -47,6 +48,7 @@ class Split:
     classes: Any
     profile: Profile
     sampled: str
+    repeated: str = ""
 
 
 def harden(
@@ -94,7 +96,7 @@ def harden(
     scoring : str or callable, optional
         One scikit-learn scorer, as in `stress`.
     max_clean_drop : float
-        Clean score that robustness may cost.
+        Clean score that robustness may cost, in the scorer's units.
     max_drop : float
         Tolerated loss of score under noise, for the break points.
     copies : int
@@ -128,28 +130,43 @@ def harden(
     split = _split(X, y, task, max_rows, test_size, seed)
     searched, others = _noises(noises, held_out, split.profile)
     plan = plan_of([*searched, *others], levels, split.profile)
-    judge = scorers(scoring, model, split.y_test, split.classes, task, seed)[0]
+    judge, *more = scorers(scoring, model, split.y_test, split.classes, task, seed)
+    if more:
+        raise SettingError(
+            f"`scoring={scoring}`: one scorer decides what hardening is for; `stress` takes several."
+        )
     ladder = Ladder(model, copies=copies, max_clean_drop=max_clean_drop, seed=seed, budget=budget)
+    if stopped:
+        ladder.notes.append(
+            f"early stopping is off ({', '.join(stopped)}): its validation rows would be copies"
+        )
+    if split.repeated:
+        ladder.notes.append(split.repeated)
     _search(ladder, split, searched, doses, scoring=scoring, cv=cv, rows=search_rows, progress=progress)
+    seen = provenance_of(seed, 1, split.X_test, split.y_test, split.sampled, time.monotonic() - started)
     if ladder.interrupted:
-        seen = provenance_of(seed, 1, split.X_test, split.y_test, split.sampled, time.monotonic() - started)
-        return unproven(ladder, searched, others, judge.name, max_drop, seen)
-    with single_thread(split.y.size * (copies + 1)):
-        models = {"plain": clone(model).fit(split.X, split.y)}
-        if ladder.best != Candidate(Recipe([])):
-            models["hardened"] = ladder.best.build(model, copies, seed).fit(split.X, split.y)
-    bench = Bench(models, split.X_test, split.y_test, split.classes, task, [judge], split.profile, seed)
-    done = measure(bench, plan, n_jobs=n_jobs, label="proof", progress=progress)
-    notes = (
-        [f"early stopping is off ({', '.join(stopped)}): its validation rows would be copies"]
-        if stopped
-        else []
-    )
+        return unproven(ladder, searched, others, judge.name, max_drop, seen, when="search")
+    try:
+        models = _fitted(ladder, split)
+        bench = Bench(models, split.X_test, split.y_test, split.classes, task, [judge], split.profile, seed)
+        done = measure(bench, plan, n_jobs=n_jobs, label="proof", progress=progress)
+    except KeyboardInterrupt:
+        return unproven(ladder, searched, others, judge.name, max_drop, seen, when="proof")
     proof = summarise(
         bench, plan, done, max_drop=max_drop, sampled=split.sampled, seconds=time.monotonic() - started,
-        notes=[*notes, *ladder.notes],
+        notes=ladder.notes,
     )  # fmt: skip
     return judged(bench, done, ladder, searched, others, proof)
+
+
+def _fitted(ladder: Ladder, split: Split) -> dict[str, Any]:
+    """Return the plain model, and the hardened one where the search found it, trained on the whole training part."""
+    with single_thread(split.y.size * (ladder.copies + 1)):
+        models = {"plain": clone(ladder.model).fit(split.X, split.y)}
+        if ladder.best != Candidate(Recipe([])):
+            made = ladder.best.build(ladder.model, ladder.copies, ladder.seed)
+            models["hardened"] = made.fit(split.X, split.y)
+    return models
 
 
 def train_default(X: Any, y: Any, seed: int) -> tuple[Any, Any, Any, Profile, str]:
@@ -195,27 +212,32 @@ def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float | 
     train, test = np.sort(train), np.sort(test)
     said = f"{sampled}; {train.size:,} to train and {test.size:,} untouched rows for the proof"
     rows, classes = take(X, train), np.unique(y) if task == "classification" else np.array([])
-    return Split(rows, y[train], take(X, test), y[test], task, classes, Profile.learn(rows), said)
+    twice = repeated(X)
+    again = (
+        f"{twice:,} of {y.size:,} rows repeat another row: copies on both sides make the proof too kind"
+        if twice
+        else ""
+    )
+    return Split(rows, y[train], take(X, test), y[test], task, classes, Profile.learn(rows), said, again)
 
 
 def _noises(noises: Noises, held_out: Noises, profile: Profile) -> tuple[list[Step], list[Step]]:
     """Return the searched and the held-out noises: never the same."""
     battery = steps_of(None, profile)
+    others = [] if held_out is None else steps_of(held_out, profile)
+    kept = {type(s.noise) for s in others} or {CATALOGUE[name] for name in HELD_OUT}
     searched = (
-        steps_of(noises, profile)
-        if noises is not None
-        else [s for s in battery if type(s.noise).__name__ not in HELD_OUT]
+        [s for s in battery if type(s.noise) not in kept] if noises is None else steps_of(noises, profile)
     )
-    if held_out is not None:
-        others = steps_of(held_out, profile)
-    else:
-        kinds = {type(s.noise) for s in searched}
-        others = [s for s in battery if type(s.noise) not in kinds]
-    both = {s.name for s in searched} & {s.name for s in others}
+    kinds = {type(s.noise) for s in searched}
+    both = kinds & {type(s.noise) for s in others}
     if both:
+        name = both.pop().__name__
         raise SettingError(
-            f"`{min(both)}` is searched and held out: a held-out noise is one that training never saw."
+            f"`{name}` is searched and held out: a held-out noise is one that training never saw."
         )
+    if held_out is None:
+        others = [s for s in battery if type(s.noise) not in kinds]
     if not searched:
         raise SettingError("No noise applies to these columns: there is nothing to harden against.")
     return searched, others
@@ -239,6 +261,11 @@ def _search(
             f"`cv={cv}`: the search needs 2 folds or more, and at most {fewest}, the rows of the rarest class."
         )
     ladder.notes.append(f"searched on {sampled} of the training part, {cv} folds")
+    strange = [unit for unit in doses or {} if unit not in DOSES]
+    if strange:
+        raise SettingError(
+            f"`doses` names the unit `{strange[0]}`; units are {listed(DOSES)}.{nearest(strange[0], DOSES)}"
+        )
     rungs = {unit: tuple(sorted(d)) for unit, d in (DOSES | dict(doses or {})).items()}
     ladder.folds = folds_of(
         ladder.model,

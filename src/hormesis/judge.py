@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from sklearn.base import clone
 
 from hormesis import statistics
 from hormesis.ladder import Ladder
-from hormesis.measure import Bench, Measured
+from hormesis.measure import Bench, Cell, Measured
 from hormesis.recipe import Step
-from hormesis.results import Estimate, HardenResult, Provenance, StressResult
+from hormesis.results import Estimate, HardenResult, Provenance, StressResult, title
 from hormesis.statistics import Sample
 
 
@@ -31,7 +30,7 @@ def judged(
     h = scorer.unseen(before)
     cost = Estimate(*statistics.difference(before, [after], h)) if found else None
     gains = [_gain(bench, done, steps, h) if found else None for steps in (searched, others)]
-    verdict, reason = _verdict(bench, ladder, cost, gains[0], before.value, after.value)
+    verdict, reason = _verdict(bench, done, ladder, cost, gains[0], before.value, after.value)
     if done.interrupted:
         verdict, reason = "keep", f"Interrupted before the proof was complete. So far: {reason}"
     return HardenResult(
@@ -40,7 +39,7 @@ def judged(
         verdict=verdict,
         reason=reason,
         scoring=scorer.name,
-        guard=ladder.best.guard,
+        guard=ladder.best.guard is not None,
         copies=ladder.copies if ladder.best.recipe.steps else 0,
         clean_before=before.value,
         clean_after=after.value,
@@ -63,18 +62,19 @@ def unproven(
     scoring: str,
     max_drop: float,
     provenance: Provenance,
+    when: str,
 ) -> HardenResult:
-    """Return what an interrupted search found: candidates, and no proof."""
+    """Return what an interrupted run found: candidates, no proof, and no model."""
     plain = (ladder.trials[0].clean if ladder.trials else None) or 0.0
-    notes = (*ladder.notes, "interrupted during the search")
+    notes = (*ladder.notes, f"interrupted during the {when}")
     return HardenResult(
-        model=clone(ladder.model),
+        model=None,
         recipe=ladder.best.recipe,
         verdict="keep",
-        reason=f"Interrupted during the search after {len(ladder.trials)} candidates; the best so far is {ladder.best}. "
+        reason=f"Interrupted during the {when}, after {len(ladder.trials)} candidates; the best so far is {ladder.best}. "
         "Nothing was proven: keep your model.",
         scoring=scoring,
-        guard=ladder.best.guard,
+        guard=ladder.best.guard is not None,
         copies=ladder.copies,
         clean_before=plain,
         clean_after=plain,
@@ -94,37 +94,54 @@ Gain = tuple[float, float, Estimate]
 
 
 def _gain(bench: Bench, done: Measured, steps: Sequence[Step], h: float) -> Gain | None:
-    """Return the mean score under some noises before and after, and the difference with its interval."""
-    name, floor = bench.scorers[0].name, bench.scorers[0].floor
-    ours, theirs = [], []
-    for cell in (c for s in steps for c in done.of(s.name)):
-        if ("plain", name) in cell.samples and ("hardened", name) in cell.samples:
-            theirs.append(_held(cell.samples["plain", name][0], floor))
-            ours.append(_held(cell.samples["hardened", name][0], floor))
-    if not ours:
+    """Return the mean score under some noises before and after, and the difference with its interval.
+
+    A model that raises in a cell has no skill there.
+    """
+    scorer = bench.scorers[0]
+
+    def at(cell: Cell, model: str) -> Sample:
+        found = cell.samples.get((model, scorer.name))
+        return scorer.held(found[0]) if found else scorer.no_skill
+
+    cells = [c for s in steps for c in done.of(s.name)]
+    if not cells:
         return None
+    theirs, ours = ([at(c, model) for c in cells] for model in ("plain", "hardened"))
     before, after = (float(np.mean([s.value for s in side])) for side in (theirs, ours))
     return before, after, Estimate(*statistics.mean_difference(ours, theirs, h))
 
 
-def _held(sample: Sample, floor: float | None) -> Sample:
-    """Return a score held at that of no skill: further below, useless is useless."""
-    if floor is None or sample.value >= floor:
-        return sample
-    return Sample(floor, np.zeros_like(sample.influence), sample.rows)
+def _newly_raising(done: Measured) -> str | None:
+    """Name a noise under which the hardened model raises and the plain one answers."""
+    for cell in done.cells:
+        if "hardened" in cell.errors and "plain" not in cell.errors:
+            return f"{title(cell.step)} ({cell.errors['hardened']})"
+    return None
 
 
 def _verdict(
-    bench: Bench, ladder: Ladder, cost: Estimate | None, gain: Gain | None, before: float, after: float
+    bench: Bench,
+    done: Measured,
+    ladder: Ladder,
+    cost: Estimate | None,
+    gain: Gain | None,
+    before: float,
+    after: float,
 ) -> tuple[Literal["harden", "keep"], str]:
     name, allowed = bench.scorers[0].name, ladder.max_clean_drop
-    if gain is None or cost is None:
+    if "hardened" not in bench.models:
         plain, tried = ladder.trials[0], ladder.trials[1:]
-        best = max((t.robust for t in tried if t.robust is not None), default=0.0)
+        best = max([t.robust for t in tried if t.robust is not None], default=plain.robust)
         return "keep", (
             f"Keep your model: none of {len(tried)} candidates made it more robust within the clean budget "
             f"(cross-validated {name} under noise {plain.robust:.3f}, best candidate {best:.3f})."
         )
+    raising = _newly_raising(done)
+    if raising:
+        return "keep", f"Keep your model: the one trained with {ladder.best} raises under {raising}."
+    if gain is None or cost is None:
+        return "keep", "Keep your model: nothing of the proof was measured."
     rise = f"mean {name} under noise goes from {gain[0]:.3f} to {gain[1]:.3f}, clean from {before:.3f} to {after:.3f}"
     if gain[2].low <= 0:
         return "keep", f"Keep your model: a gain from training with {ladder.best} is not shown ({rise})."

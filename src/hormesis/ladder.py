@@ -8,19 +8,19 @@ for the interval of the proof.
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
 from hormesis.errors import HormesisError, ModelError, SettingError
 from hormesis.frames import stack, take
 from hormesis.guard import Guard
 from hormesis.key import key
 from hormesis.models import Answers, Part, Task, single_thread
+from hormesis.noise import MissingValues
 from hormesis.profile import Profile
 from hormesis.recipe import Recipe, Step, noisy
 from hormesis.results import Trial, spoken, title
@@ -31,6 +31,7 @@ DOSES: dict[str, tuple[float, ...]] = {"fraction": (0.05, 0.15, 0.3), "sigma": (
 TESTED: dict[str, tuple[float, ...]] = {"fraction": (0.1, 0.3), "sigma": (0.3, 1.0)}
 LEAST_GAIN = 0.001
 PATIENCE = 2
+TOO_DEAR = "costs more than half of the clean budget"
 TOGETHER = 0.5
 
 
@@ -39,14 +40,13 @@ class Candidate:
     """What might harden a model: a recipe to train with, and a guard in front."""
 
     recipe: Recipe
-    guard: bool = False
+    guard: Literal["missing", "median"] | None = None
 
     def build(self, model: Any, copies: int, seed: int) -> Any:
         """Return the unfitted model."""
         made = clone(model)
         if self.guard:
-            beyond = "missing" if get_tags(made).input_tags.allow_nan else "median"
-            made = Pipeline([("guard", Guard(beyond=beyond)), ("model", made)])  # type: ignore[arg-type]
+            made = Pipeline([("guard", Guard(beyond=self.guard)), ("model", made)])
         return (
             NoisyTraining(made, self.recipe, copies=copies, random_state=seed) if self.recipe.steps else made
         )
@@ -76,23 +76,21 @@ class Fold:
 
     def score(self, fitted: Any) -> list[float]:
         """Return the score on each table: all in one prediction, one by one where that raises."""
-        classes = getattr(fitted, "classes_", self.scorer.classes)
         n = self.scorer.y.size
         try:
-            whole = Answers(fitted, stack(self.tables), classes, self.task)
+            whole = Answers(fitted, stack(self.tables), self.scorer.classes, self.task)
             return [self._value(Part(whole, slice(i * n, (i + 1) * n))) for i in range(len(self.tables))]
         except Exception:  # a model that raises on one noise is scored on the others
-            return [self._alone(fitted, table, classes) for table in self.tables]
+            return [self._alone(fitted, table) for table in self.tables]
 
-    def _alone(self, fitted: Any, table: Any, classes: Any) -> float:
+    def _alone(self, fitted: Any, table: Any) -> float:
         try:
-            return self._value(Answers(fitted, table, classes, self.task))
+            return self._value(Answers(fitted, table, self.scorer.classes, self.task))
         except Exception:  # raising under noise counts as the score of no skill
-            return self.scorer.floor if self.scorer.floor is not None else 0.0
+            return self.scorer.no_skill.value
 
     def _value(self, answers: Answers) -> float:
-        value = self.scorer.sample(answers).value
-        return value if self.scorer.floor is None else max(value, self.scorer.floor)
+        return self.scorer.held(self.scorer.sample(answers)).value
 
 
 def folds_of(
@@ -143,6 +141,9 @@ class Ladder:
         self.best = Candidate(Recipe([]))
         self.notes: list[str] = []
         self.interrupted = False
+        self.plain = Measure(0.0, 0.0)
+        self.fitted: Any = None
+        self.advance: Callable[[], None] = lambda: None
 
     def measure(self, candidate: Candidate) -> Measure:
         """Cross-validate one candidate."""
@@ -154,6 +155,7 @@ class Ladder:
                 fold.X, fold.y
             )
             scores.append(fold.score(fitted))
+            self.fitted = fitted
         self.advance()
         clean, *robust = np.mean(scores, axis=0).tolist()
         return Measure(clean, float(np.mean(robust)))
@@ -168,21 +170,13 @@ class Ladder:
             said = f"raises {type(error).__name__}: {' '.join(str(error).split())[:120]}"
             self.trials.append(Trial(str(candidate), dose, None, None, kept=False, note=said))
             return None
-        better, cheap = (
-            found.robust >= above + LEAST_GAIN,
-            found.clean >= self.plain.clean - self.max_clean_drop,
-        )
-        note = (
-            ""
-            if better and cheap
-            else "costs more than half of the clean budget"
-            if better
-            else "no more robust"
-        )
-        self.trials.append(
-            Trial(str(candidate), dose, found.clean, found.robust, kept=better and cheap, note=note)
-        )
-        return found if better and cheap else None
+        note = ""
+        if found.clean < self.plain.clean - self.max_clean_drop / 2:
+            note = TOO_DEAR
+        elif found.robust < above + LEAST_GAIN * abs(self.plain.clean):
+            note = "no more robust"
+        self.trials.append(Trial(str(candidate), dose, found.clean, found.robust, kept=not note, note=note))
+        return None if note else found
 
     def climb(
         self, steps: Sequence[Step], doses: dict[str, tuple[float, ...]], advance: Callable[[], None]
@@ -213,9 +207,10 @@ class Ladder:
             Trial("no noise", None, self.plain.clean, self.plain.robust, kept=False, note="your model")
         )
         top = self.plain.robust
-        guarded = self._try(Candidate(Recipe([]), guard=True), top)
+        guard = Candidate(Recipe([]), "missing" if self._takes_missing() else "median")
+        guarded = self._try(guard, top)
         if guarded:
-            self.best, top = Candidate(Recipe([]), guard=True), guarded.robust
+            self.best, top = guard, guarded.robust
         base, singles = self.best, []
         for step in steps:
             found = self._one(step, doses[step.noise.unit], base, top)
@@ -226,6 +221,17 @@ class Ladder:
             self.best = Candidate(Recipe([step]), base.guard)
             self._combine([s for _, s in singles], top)
 
+    def _takes_missing(self) -> bool:
+        """Tell whether the fitted model answers rows with missing numbers."""
+        fold = self.folds[-1]
+        step = Step(MissingValues(0.5, columns="numeric"))
+        gaps, _ = noisy(step, fold.tables[0], Profile.learn(fold.X), seed=self.seed)
+        try:
+            _ = Answers(self.fitted, gaps, fold.scorer.classes, fold.task).labels
+        except Exception:  # whatever it raises, it does not take them
+            return False
+        return True
+
     def _one(
         self, step: Step, doses: Sequence[float], base: Candidate, above: float
     ) -> tuple[float, Step] | None:
@@ -235,7 +241,7 @@ class Ladder:
             found = self._try(Candidate(Recipe([step.at(dose)]), base.guard), above, dose)
             if found is None:
                 failed += 1
-                if failed == PATIENCE or "clean budget" in self.trials[-1].note:
+                if failed == PATIENCE or self.trials[-1].note == TOO_DEAR:
                     break
             else:
                 best, above, failed = (found.robust, step.at(dose)), found.robust, 0

@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from hormesis.errors import MissingExtraError, ModelError, SettingError, listed
 
@@ -109,7 +110,7 @@ def _load_skops(path: Path, trust: list[str]) -> Any:
                 f"from, trust them by name: {' '.join('--trust ' + u for u in unknown)}"
             )
         return io.load(path, trusted=sorted(REVIEWED | set(trust)))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         if isinstance(error, SettingError):
             raise
         raise ModelError(f"`{path}` is not a readable skops file: {error}.") from None

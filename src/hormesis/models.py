@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.utils.metaestimators import available_if
 
 from hormesis.errors import DataError, ModelError
 
@@ -70,7 +71,8 @@ class Answers:
     def labels(self) -> Any:
         """Predicted labels or numbers, shape (rows,)."""
         if hasattr(self.model, "predict"):
-            return np.asarray(self.model.predict(self.X))
+            said = _finite(self.model.predict(self.X))
+            return said[:, 0] if said.ndim == 2 and said.shape[1] == 1 else said
         said = self._called
         if self.task == "regression" or (said.ndim == 1 and said.dtype.kind not in "f"):
             return said
@@ -78,9 +80,10 @@ class Answers:
 
     @functools.cached_property
     def proba(self) -> Any:
-        """Probabilities, shape (rows, classes)."""
+        """Probabilities, shape (rows, classes), classes in sorted order."""
         if hasattr(self.model, "predict_proba"):
-            return np.asarray(self.model.predict_proba(self.X))
+            said = _finite(self.model.predict_proba(self.X))
+            return said[:, np.argsort(getattr(self.model, "classes_", self.classes), kind="stable")]
         if hasattr(self.model, "predict"):
             raise ModelError(
                 f"{type(self.model).__name__} has no predict_proba: choose a scorer of labels, such as accuracy."
@@ -91,13 +94,47 @@ class Answers:
     @functools.cached_property
     def score(self) -> Any:
         """One number per row that ranks the second class higher, shape (rows,)."""
-        if not hasattr(self.model, "predict_proba") and hasattr(self.model, "decision_function"):
-            return np.asarray(self.model.decision_function(self.X))
-        return self.proba[:, 1]
+        if hasattr(self.model, "predict_proba") or not hasattr(self.model, "decision_function"):
+            return self.proba[:, 1]
+        first, second = getattr(self.model, "classes_", self.classes)
+        return self.decision if first < second else -self.decision
+
+    @functools.cached_property
+    def decision(self) -> Any:
+        """The model's own decision function, shape (rows,) or (rows, classes)."""
+        return _finite(self.model.decision_function(self.X))
 
     @functools.cached_property
     def _called(self) -> Any:
-        return np.asarray(self.model(self.X))
+        return _finite(self.model(self.X))
+
+
+def _finite(said: Any) -> Any:
+    """Return answers as an array; a model that answers NaN has not answered."""
+    values = np.asarray(said)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ModelError(f"the model answers NaN or infinity in {int((~np.isfinite(values)).sum())} places")
+    return values
+
+
+class NoSkill(Answers):
+    """The answers of one who knows the labels' distribution and not the rows: the commonest class, the mean."""
+
+    def __init__(self, y: Any, classes: Any, task: Task) -> None:
+        super().__init__(None, None, classes, task)
+        self.y = y
+
+    @functools.cached_property
+    def labels(self) -> Any:
+        """The commonest label, or the mean, for every row."""
+        if self.task == "regression":
+            return np.full(self.y.size, self.y.mean())
+        return np.full(self.y.size, self.classes[self.proba[0].argmax()])
+
+    @functools.cached_property
+    def proba(self) -> Any:
+        """The classes' frequencies for every row."""
+        return np.tile([np.mean(self.y == c) for c in self.classes], (self.y.size, 1))
 
 
 class Part(Answers):
@@ -121,6 +158,11 @@ class Part(Answers):
     def score(self) -> Any:
         """One number per row that ranks the second class higher, shape (rows,)."""
         return self.whole.score[self.rows]
+
+    @functools.cached_property
+    def decision(self) -> Any:
+        """The model's own decision function, shape (rows,) or (rows, classes)."""
+        return self.whole.decision[self.rows]
 
 
 class Answered(BaseEstimator):
@@ -149,12 +191,13 @@ class Answered(BaseEstimator):
         return self.answers.labels[self.rows]
 
     def predict_proba(self, X: Any) -> Any:  # noqa: ARG002
-        """Return the known probabilities."""
+        """Return the known probabilities, classes in sorted order."""
         return self.answers.proba[self.rows]
 
+    @available_if(lambda self: hasattr(self.answers.model, "decision_function"))
     def decision_function(self, X: Any) -> Any:  # noqa: ARG002
-        """Return the known ranking."""
-        return self.answers.score[self.rows]
+        """Return the known decision function."""
+        return self.answers.decision[self.rows]
 
 
 def single_thread(rows: int = 0) -> Any:

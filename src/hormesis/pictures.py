@@ -46,7 +46,9 @@ def _shuffled(X: Any, j: int, seed: int) -> Any:
 
 def distributions(bench: Bench, steps: Sequence[Step], curves: Sequence[Curve]) -> Iterator[Distribution]:
     """Yield the columns that matter most, each under the applicable noise that hurts the first model most."""
+    table = open_table(bench.X)
     ranked = sorted(importance(bench).items(), key=lambda item: -item[1])
+    ranked = [(n, w) for n, w in ranked if not _gone(table, table.names.index(n)).all()]
     first = next(iter(bench.models))
     hurt = {c.noise: -(c.robustness or 0.0) for c in reversed(curves) if c.model == first}
     for name, weight in ranked[:SHOWN]:

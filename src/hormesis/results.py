@@ -278,7 +278,8 @@ class HardenResult:
     `gain` is the difference in mean score over all levels of the noises searched, `held_out_gain` of those held out;
     `clean_cost` is the clean score lost. They are None where no candidate came to the proof. `verdict` is "harden" when
     the gain is shown (lower bound above 0) at a clean cost shown to be within `max_clean_drop` (upper bound), else
-    "keep": keep your model. `model` is the one to use in either case.
+    "keep": keep your model. `model` is the one to use in either case, trained on the training part; None where Ctrl-C
+    left nothing proven.
     """
 
     model: Any

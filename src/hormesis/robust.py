@@ -17,6 +17,9 @@ def robust_scorer(
 ) -> Callable[[Any, Any, Any], float]:
     """Return a scorer for `cross_val_score` and `GridSearchCV`: the mean score over noises and levels.
 
+    The noise is scaled by what the model learnt, where it has a `profile_` (as `NoisyTraining` does), else by the rows
+    it is scored on.
+
     Parameters
     ----------
     scoring : str or callable, optional
@@ -49,8 +52,7 @@ def robust_scorer(
         for step, grid in plan_of(noises, levels, profile):
             for level in grid if levels is not None else LEVELS[step.noise.unit][1:6:2]:
                 table, _ = noisy(step.at(level), X, profile, seed=seed)
-                value = judge.sample(Answers(model, table, classes, task)).value
-                found.append(value if judge.floor is None else max(value, judge.floor))
+                found.append(judge.held(judge.sample(Answers(model, table, classes, task))).value)
         return float(np.mean(found))
 
     return score

@@ -1,5 +1,6 @@
 """Any scikit-learn scorer as a value with influences, so that it gets an interval."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hormesis.errors import SettingError, nearest
-from hormesis.models import Answered, Answers, Task
+from hormesis.models import Answered, Answers, NoSkill, Task
 from hormesis.statistics import METRICS, Metric, Sample, groups_of, jackknife, pseudo_row
 
+WEIGHED = ("roc_auc", "f1", "balanced_accuracy")
 Scoring = str | Callable[..., float] | Sequence[str] | Mapping[str, Any] | None
 
 
@@ -24,6 +26,7 @@ class Scorer:
     y: NDArray[Any]
     classes: NDArray[Any]
     group: NDArray[np.int64]
+    task: Task
 
     def sample(self, answers: Answers) -> Sample:
         """Return the score of a model's answers with one influence per row or group."""
@@ -46,9 +49,9 @@ class Scorer:
     def _said(self, answers: Answers, asks: str) -> Any:
         if asks == "positive":
             return answers.labels == self.classes[1]
-        return {"labels": lambda: answers.labels, "numbers": lambda: answers.labels}.get(
-            asks, lambda: answers.proba if asks == "proba" else answers.score
-        )()
+        if asks == "proba":
+            return answers.proba
+        return answers.score if asks == "score" else answers.labels
 
     def unseen(self, clean: Sample) -> float:
         """Return the influence of one row that went wrong and was not sampled."""
@@ -59,22 +62,31 @@ class Scorer:
         """Whether the score is a share, 0 to 1."""
         return self.metric is not None and self.metric.share
 
+    @functools.cached_property
+    def no_skill(self) -> Sample:
+        """The score of one who does not look at the rows."""
+        return self.sample(NoSkill(self.y, self.classes, self.task))
+
     @property
     def floor(self) -> float | None:
-        """The score of no skill, where scores are unbounded below."""
-        return self.metric.floor if self.metric else None
+        """The score of no skill, where scores are unbounded below: further below, useless is useless."""
+        return self.no_skill.value if self.task == "regression" else None
+
+    def held(self, sample: Sample) -> Sample:
+        """Return a sample held at the floor."""
+        return sample if self.floor is None or sample.value >= self.floor else self.no_skill
 
     @property
     def smallest(self) -> int:
-        """Rows of the smallest class (all rows for numbers)."""
-        if self.classes.size < 2:
+        """Rows that a perfect score rests on: of the smallest class where the score weighs classes alike."""
+        if self.classes.size < 2 or self.name not in WEIGHED:
             return int(self.y.size)
         return int(np.unique(self.y, return_counts=True)[1].min())
 
     def too_few(self, max_drop: float) -> str | None:
         """Say why these rows cannot carry an interval, None where they can."""
         n = self.y.size
-        if self.name in ("roc_auc", "f1") and self.smallest < 10:
+        if self.name in WEIGHED and self.smallest < 10:
             return f"only {self.smallest} test rows of the rarest class; {self.name} needs 10"
         if self.name == "accuracy" and 2.77 / (n + 2) > max_drop:
             return f"only {n} test rows; a drop of {max_drop:g} needs {int(2.77 / max_drop)} even if none changes"
@@ -103,6 +115,8 @@ def _asked(scoring: Scoring, model: Any, classes: NDArray[Any], task: Task) -> d
         return dict(scoring)
     if callable(scoring):
         return {getattr(getattr(scoring, "_score_func", scoring), "__name__", "score"): scoring}
+    if not scoring:
+        raise SettingError("`scoring=[]`: name at least one scorer, or None for the default of the task.")
     return dict.fromkeys(scoring)
 
 
@@ -125,7 +139,7 @@ def _scorer(
         raise SettingError(
             f"`{word}` compares two classes; the target has {classes.size}. Use accuracy or balanced_accuracy."
         )
-    return Scorer(name, metric, call, y, classes, group)
+    return Scorer(name, metric, call, y, classes, group, task)
 
 
 _NUMBERS = (

@@ -108,13 +108,7 @@ def _read_csv(path: Path) -> tuple[Any, list[str]]:
         line = _header(path)
         separator = max(",;\t|", key=line.count)
         header = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            skipinitialspace=True,
-            decimal="," if separator == ";" else ".",
-            low_memory=False,
-        )
+        frame, notes = _parsed(path, separator)
     except (
         pd.errors.ParserError,
         pd.errors.EmptyDataError,
@@ -130,7 +124,22 @@ def _read_csv(path: Path) -> tuple[Any, list[str]]:
             f"`{path}` names {listed(repeated)} more than once: column names must be unique. Rename them."
         )
     if header and not header[0] and frame.iloc[:, 0].tolist() == list(range(len(frame))):
-        return frame.iloc[:, 1:], ["the unnamed first column holds row numbers and was left out"]
+        return frame.iloc[:, 1:], [*notes, "the unnamed first column holds row numbers and was left out"]
+    return frame, notes
+
+
+def _parsed(path: Path, separator: str) -> tuple[Any, list[str]]:
+    """Read the rows; a decimal comma is tried where semicolons separate, and taken where it makes more numbers."""
+    import pandas as pd
+
+    def read(decimal: str) -> Any:
+        return pd.read_csv(path, sep=separator, skipinitialspace=True, low_memory=False, decimal=decimal)
+
+    frame = read(".")
+    if separator == ";":
+        comma = read(",")
+        if comma.select_dtypes("number").shape[1] > frame.select_dtypes("number").shape[1]:
+            return comma, ["numbers are read with a decimal comma"]
     return frame, []
 
 

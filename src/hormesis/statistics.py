@@ -41,7 +41,6 @@ class Metric:
     measure: Callable[[Any, Any], tuple[float, Floats]]
     unseen: Callable[[Any, Floats], float]
     share: bool = False
-    floor: float | None = None
 
 
 def _mean(g: Floats) -> tuple[float, Floats]:
@@ -106,20 +105,23 @@ def _smaller_class(y: Any) -> float:
     return float(min(y.mean(), 1 - y.mean()))
 
 
+def _worst_recall(y: Any, _: Floats) -> float:
+    counts = np.unique(y, return_counts=True)[1]
+    return float(y.size / counts.min() / counts.size)
+
+
 def _worst(_: Any, f0: Floats) -> float:
     return float(np.quantile(np.abs(f0), 0.99))
 
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("labels", _accuracy, lambda _y, _f: 1.0, share=True),
-    "balanced_accuracy": Metric(
-        "labels", _balanced_accuracy, lambda _y, f: float(np.abs(f).max()), share=True
-    ),
+    "balanced_accuracy": Metric("labels", _balanced_accuracy, _worst_recall, share=True),
     "f1": Metric("positive", _f1, lambda y, _f: 0.5 / y.mean(), share=True),
     "roc_auc": Metric("score", _roc_auc, lambda y, _f: 0.25 / _smaller_class(y), share=True),
     "neg_log_loss": Metric("proba", _log_loss, _worst),
     "neg_brier_score": Metric("score", _brier, _worst),
-    "r2": Metric("numbers", _r2, _worst, floor=0.0),
+    "r2": Metric("numbers", _r2, _worst),
     "neg_root_mean_squared_error": Metric("numbers", _rmse, _worst),
     "neg_mean_squared_error": Metric("numbers", lambda y, s: _mean(-((y - s) ** 2)), _worst),
     "neg_mean_absolute_error": Metric("numbers", lambda y, s: _mean(-np.abs(y - s)), _worst),
@@ -147,7 +149,8 @@ def pseudo_row(metric: Metric | None, y: Any, clean: Sample) -> float:
     """Return h, the influence of one row like the worst that was not sampled yet."""
     if metric is not None:
         return metric.unseen(y, clean.influence)
-    return float(np.abs(clean.influence).max()) / max(clean.rows / clean.influence.size, 1.0)
+    largest = float(np.abs(clean.influence).max()) or abs(clean.value)
+    return largest / max(clean.rows / clean.influence.size, 1.0)
 
 
 def t_quantile(degrees: float, alpha: float = ALPHA) -> float:

@@ -61,7 +61,8 @@ def stress(
     Parameters
     ----------
     model : fitted estimator, callable of a table, or dict of name to model
-        Anything with `predict`; several models are measured on the very same noise.
+        Anything with `predict`; several models are measured on the very same noise. A callable returns labels,
+        numbers, the second class's probability, or probabilities of the classes in sorted order.
     X : table
         Test features: pandas or polars DataFrame, pyarrow Table or 2-D NumPy array, shape (rows, columns).
     y : array
@@ -81,7 +82,8 @@ def stress(
     budget : float, optional
         Seconds after which no further noise is started; what was left out is said in the result.
     n_jobs : int, optional
-        Threads over levels; None leaves threads to the model, which is usually fastest. Results are equal.
+        Threads over levels; None leaves threads to the model (up to 20,000 rows OpenMP is held to one, where waiting
+        threads cost more than they bring). Results are equal.
     profile : Profile, optional
         What the training data look like; it scales the noise. None learns it from `X`.
     seed : int
@@ -115,7 +117,7 @@ def stress(
     task = model_task(first, y)
     y = check_target(y, task)
     classes = classes_of(first, y, task)
-    profile = profile or usable(Profile.learn(X))
+    profile = usable(Profile.learn(X)) if profile is None else _fits(profile, X)
     bench = Bench(
         models, X, y, classes, task, scorers(scoring, first, y, classes, task, seed), profile, seed, repeats
     )
@@ -142,6 +144,18 @@ def _prepare(
     return sample_rows(X, y, max_rows, seed)
 
 
+def _fits(profile: Profile, X: Any) -> Profile:
+    """Refuse a profile of other columns: noise would pass them by, and nothing would break."""
+    names, known = open_table(X).names, [c.name for c in profile.columns]
+    strange = [n for n in names if n not in profile] or [n for n in known if n not in names]
+    if strange:
+        raise DataError(
+            f"The profile knows {listed(known)}, the table has {listed(names)}: column `{strange[0]}` is not in both. "
+            "Learn the profile from training data of the same columns."
+        )
+    return profile
+
+
 def sample_rows(X: Any, y: Any, max_rows: int | None, seed: int) -> tuple[Any, Any, str]:
     """Return at most `max_rows` rows, chosen at random and kept in order, and what was sampled in words."""
     table, values = open_table(X), np.asarray(y)
@@ -163,10 +177,10 @@ def sample_rows(X: Any, y: Any, max_rows: int | None, seed: int) -> tuple[Any, A
 
 
 def classes_of(model: Any, y: NDArray[Any], task: Task) -> NDArray[Any]:
-    """Return the classes as the model orders them; none for a regression."""
+    """Return the classes in sorted order; none for a regression."""
     if task == "regression":
         return np.array([])
-    known = np.asarray(getattr(model, "classes_", np.unique(y)))
+    known = np.unique(getattr(model, "classes_", y))
     strange = set(np.unique(y).tolist()) - set(known.tolist())
     if strange:
         raise DataError(
@@ -210,7 +224,14 @@ def _named(name: str) -> Noise:
 def plan_of(noises: Noises, levels: Any, profile: Profile) -> Plan:
     """Return each step with its levels, all of them checked."""
     plan = []
-    for step in steps_of(noises, profile):
+    steps = steps_of(noises, profile)
+    words = {w for s in steps for w in (s.name, type(s.noise).__name__, s.noise.unit)}
+    for word in levels if isinstance(levels, Mapping) else ():
+        if word not in words:
+            raise SettingError(
+                f"`levels` names `{word}`, which is no unit or noise of this test.{nearest(word, words)}"
+            )
+    for step in steps:
         grid = _grid(levels, step)
         for level in grid:
             step.at(level)
@@ -223,9 +244,10 @@ def _grid(levels: Any, step: Step) -> tuple[float, ...]:
         levels = levels.get(step.name, levels.get(type(step.noise).__name__, levels.get(step.noise.unit)))
     if levels is None:
         return LEVELS[step.noise.unit]
+    levels = [levels] if isinstance(levels, int | float) else list(levels)
     grid = tuple(sorted({float(v) for v in levels}))
     if not grid or grid[0] <= 0:
-        raise SettingError(f"`levels={list(levels)}`: give at least one level, all above 0 (0 is no noise).")
+        raise SettingError(f"`levels={levels}`: give at least one level, all above 0 (0 is no noise).")
     return grid
 
 

@@ -101,8 +101,7 @@ class NoisyTraining(MetaEstimatorMixin, BaseEstimator):
                 check_consistent_length(X, y)
                 y = y if is_frame(y) or hasattr(y, "iloc") else np.asarray(y)
             return X, y
-        finite = "allow-nan" if get_tags(self.estimator).input_tags.allow_nan else True
-        settings = {"dtype": None, "ensure_all_finite": finite, "accept_sparse": False}
+        settings = {"dtype": None, "ensure_all_finite": "allow-nan", "accept_sparse": False}
         if y is None:
             required = get_tags(self.estimator).target_tags.required
             return validate_data(self, X, **({"y": None} if required else {}), **settings), None
