@@ -4,16 +4,20 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from hormesis import HardenResult, harden
+from hormesis import HardenResult, Recipe, Step, harden, hardening
 from hormesis.errors import DataError, ModelError, SettingError
-from hormesis.ladder import Ladder
+from hormesis.ladder import Candidate, Ladder
+from hormesis.measure import Bench
 from hormesis.noise import GaussianNoise, MissingValues, Outliers
 
 FAST = {"cv": 2, "search_rows": 1500, "levels": [0.1, 0.3], "copies": 2}
@@ -178,3 +182,129 @@ def test_mistakes_are_one_clear_sentence(case):
     call, kind, said = WRONG[case]
     with pytest.raises(kind, match=said):
         call(X, y)
+
+
+def test_held_out_noises_leave_the_search():
+    X, y = make_classification(400, 5, random_state=0)
+    result = harden(LogisticRegression(), X, y, held_out="GaussianNoise", **FAST)
+    assert result.held_out == ("gaussian-noise",)
+    assert "gaussian-noise" not in result.searched
+
+
+def test_a_hardened_model_that_raises_where_the_plain_one_answers_is_refused(monkeypatch):
+    r = np.random.default_rng(0)
+    truth = r.normal(size=1600)
+    X = np.column_stack([truth + 0.2 * i * r.normal(size=1600) for i in range(5)])
+    y = (truth + 0.3 * r.normal(size=1600) > 0).astype(int)
+    plain = HistGradientBoostingClassifier(max_iter=10, early_stopping=False)
+    real = Ladder.climb
+
+    def forced(self, *arguments):
+        real(self, *arguments)
+        self.model = clone(self.model)
+        self.best = Unready(Recipe([GaussianNoise(0.3)]))
+
+    monkeypatch.setattr(Ladder, "climb", forced)
+    result = harden(plain, X, y, noises=["GaussianNoise"], held_out=["MissingValues"], **FAST)
+    assert result.verdict == "keep"
+    assert "raises under missing values" in result.reason
+
+
+class Unready(Candidate):
+    """A candidate whose model refuses missing values."""
+
+    def build(self, model, copies, seed):
+        return make_pipeline(FunctionTransformer(whole), model)
+
+
+def whole(X):
+    if np.isnan(X).any():
+        raise ValueError("no gaps")
+    return X
+
+
+def test_a_plain_model_that_raises_has_no_skill_there():
+    r = np.random.default_rng(0)
+    X = pd.DataFrame(r.normal(size=(1200, 3)), columns=list("abc"))
+    y = 10 * X["a"] + r.normal(size=1200)
+    result = harden(
+        LinearRegression(), X, y, noises=["MissingValues"], held_out=["Outliers"], scoring="neg_mean_absolute_error",
+        max_clean_drop=0.5, **FAST,
+    )  # fmt: skip
+    assert result.trials[0].robust < result.trials[0].clean
+
+
+@pytest.mark.parametrize("kind", ["polars", "arrow", "numpy with gaps"])
+def test_every_kind_of_table_goes_through(kind):
+    r = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": r.normal(size=600), "b": r.normal(size=600), "c": r.choice(["x", "y", "z"], 600)}
+    )
+    y = np.where(frame["a"] > 0.5, "high", np.where(frame["a"] < -0.5, "low", "middle"))
+    frame.loc[::9, "b"] = np.nan
+    made = {
+        "polars": lambda: (None, pl.from_pandas(frame)),
+        "arrow": lambda: (numbers_only(), pl.from_pandas(frame[["a", "b"]]).to_arrow()),
+        "numpy with gaps": lambda: (imputed(LogisticRegression()), frame[["a", "b"]].to_numpy()),
+    }
+    model, X = made[kind]()
+    result = harden(
+        model, X, y, noises=["GaussianNoise"], held_out=["MissingValues"], **FAST | {"search_rows": 300}
+    )
+    assert result.scoring == "accuracy"
+    assert all(None not in c.score for c in result.proof.curves)
+    assert not [t for t in result.trials if "raises" in t.note]
+
+
+def numbers_only():
+    return make_pipeline(
+        FunctionTransformer(as_array), HistGradientBoostingClassifier(max_iter=5, early_stopping=False)
+    )
+
+
+def as_array(table):
+    return np.column_stack([np.asarray(c, dtype=float) for c in table.columns])
+
+
+def test_rows_that_repeat_are_said():
+    X, y = make_classification(300, 4, random_state=0)
+    result = harden(
+        LogisticRegression(),
+        np.vstack([X, X]),
+        np.append(y, y),
+        noises=["GaussianNoise"],
+        held_out=["Outliers"],
+        **FAST,
+    )
+    assert any("300 of 600 rows repeat" in n for n in result.proof.notes)
+
+
+def test_training_search_and_proof_never_share_an_address(monkeypatch):
+    X, y = make_classification(400, 4, random_state=0)
+    seen: dict[str, set] = {"train": set(), "search": set(), "proof": set(), "elsewhere": set()}
+    real, training, cell = Step.touch, Recipe.training_copy, Bench.cell
+    part = ["elsewhere"]
+
+    def touch(self, table, profile, draw, row_id=None):
+        seen[part[-1]].add((draw.seed, self.name))
+        return real(self, table, profile, draw, row_id)
+
+    def within(name, function):
+        def wrapped(*arguments, **settings):
+            part.append(name)
+            try:
+                return function(*arguments, **settings)
+            finally:
+                part.pop()
+
+        return wrapped
+
+    monkeypatch.setattr(Step, "touch", touch)
+    monkeypatch.setattr(Recipe, "training_copy", within("train", training))
+    monkeypatch.setattr(Bench, "cell", within("proof", cell))
+    monkeypatch.setattr(hardening, "folds_of", within("search", hardening.folds_of))
+    harden(LogisticRegression(), X, y, noises=["GaussianNoise"], held_out=["Outliers"], **FAST)
+    assert all(seen.values())
+    assert not seen["train"] & seen["proof"]
+    assert not seen["train"] & seen["search"]
+    assert not seen["search"] & seen["proof"]
