@@ -3,6 +3,8 @@ PYTHON ?= python3
 DEV := .venv
 CORE := .venv-core
 JOBS ?= 2
+# one OpenMP thread for each test process: threads that wait for each other cost more than they bring
+ONE := OMP_NUM_THREADS=1
 
 .PHONY: help demo test test-slow check bench clean
 
@@ -13,10 +15,10 @@ demo: $(CORE)/.made ## Install the package alone, harden a model on real data, p
 	$(CORE)/bin/hormesis harden sklearn:breast_cancer --out demo-output --html demo-output.html
 
 test: $(DEV)/.made ## Run the tests
-	$(DEV)/bin/python -m pytest -n $(JOBS) -m "not slow"
+	$(ONE) $(DEV)/bin/python -m pytest -n $(JOBS) -m "not slow"
 
 test-slow: $(DEV)/.made ## Run the sweeps that take minutes
-	$(DEV)/bin/python -m pytest -n $(JOBS) -m slow
+	$(ONE) $(DEV)/bin/python -m pytest -n $(JOBS) -m slow
 
 check: $(DEV)/.made ## Lint, format, types, floors
 	$(DEV)/bin/ruff check .

@@ -121,8 +121,8 @@ def measure(
 ) -> Measured:
     """Measure every noise and level of a plan; whole noises only, so that what is there can be used."""
     started, total = time.monotonic(), sum(len(levels) for _, levels in plan)
-    done = Measured(bench.clean())
     with single_thread(bench.y.size), track(label, total, show=progress) as advance:
+        done = Measured(bench.clean())
         for i, (step, levels) in enumerate(plan):
             rest = [s.name for s, _ in plan[i:]]
             if budget is not None and i and time.monotonic() - started > budget:

@@ -9,7 +9,7 @@ from hormesis.columns import Table
 from hormesis.frames import open_table, take
 from hormesis.key import bits, key, lane
 from hormesis.measure import Bench
-from hormesis.models import Answers
+from hormesis.models import Answers, single_thread
 from hormesis.recipe import Step, noisy
 from hormesis.results import Curve, Distribution
 
@@ -28,10 +28,11 @@ def importance(bench: Bench) -> dict[str | int, float]:
     X, model = take(bench.X, rows), next(iter(bench.models.values()))
     reply = Answers(model, X, bench.classes, bench.task).labels
     out = {}
-    for j, name in enumerate(open_table(X).names):
-        said = Answers(model, _shuffled(X, j, bench.seed), bench.classes, bench.task).labels
-        moved = (said - reply) ** 2 if bench.task == "regression" else said != reply
-        out[name] = float(np.mean(moved))
+    with single_thread(rows.size):
+        for j, name in enumerate(open_table(X).names):
+            said = Answers(model, _shuffled(X, j, bench.seed), bench.classes, bench.task).labels
+            moved = (said - reply) ** 2 if bench.task == "regression" else said != reply
+            out[name] = float(np.mean(moved))
     return out
 
 

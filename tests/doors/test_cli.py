@@ -177,7 +177,7 @@ def test_noises_and_schema_are_listed():
 
 
 def test_ctrl_c_leaves_what_is_finished(folder):
-    words = "stress table.csv --target paid --max-rows 0 --repeats 60 --json partial.json"
+    words = "stress table.csv --target paid --max-rows 0 --repeats 16 --json partial.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "hormesis", *words.split()], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
