@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from hormesis.errors import DataError, ModelError
 
 Task = Literal["classification", "regression"]
-SMALL = 20_000
+SMALL = 100_000
 
 
 def task_of(y: Any) -> Task:

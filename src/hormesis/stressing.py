@@ -82,7 +82,7 @@ def stress(
     budget : float, optional
         Seconds after which no further noise is started; what was left out is said in the result.
     n_jobs : int, optional
-        Threads over levels; None leaves threads to the model (up to 20,000 rows OpenMP is held to one, where waiting
+        Threads over levels; None leaves threads to the model (up to 100,000 rows OpenMP is held to one, where waiting
         threads cost more than they bring). Results are equal.
     profile : Profile, optional
         What the training data look like; it scales the noise. None learns it from `X`.
