@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from hormesis.guard import Guard as Guard
     from hormesis.hardening import harden as harden
     from hormesis.profile import Profile as Profile
+    from hormesis.proof import HardenResult as HardenResult
     from hormesis.recipe import Recipe as Recipe
     from hormesis.recipe import Step as Step
-    from hormesis.results import HardenResult as HardenResult
     from hormesis.results import StressResult as StressResult
     from hormesis.robust import robust_scorer as robust_scorer
     from hormesis.stressing import stress as stress
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Guard": "guard",
-    "HardenResult": "results",
+    "HardenResult": "proof",
     "NoisyTraining": "training",
     "Profile": "profile",
     "Recipe": "recipe",

@@ -27,8 +27,8 @@ from hormesis.models import (
 from hormesis.noise import CATALOGUE
 from hormesis.profile import Profile
 from hormesis.progress import track
+from hormesis.proof import HardenResult
 from hormesis.recipe import Recipe, Step
-from hormesis.results import HardenResult
 from hormesis.scoring import Scoring, scorers
 from hormesis.stressing import Noises, plan_of, provenance_of, sample_rows, steps_of, summarise, usable
 

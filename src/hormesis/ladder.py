@@ -22,8 +22,9 @@ from hormesis.key import key
 from hormesis.models import Answers, Part, Task, single_thread
 from hormesis.noise import MissingValues
 from hormesis.profile import Profile
+from hormesis.proof import Trial
 from hormesis.recipe import Recipe, Step, noisy
-from hormesis.results import Trial, spoken, title
+from hormesis.results import spoken, title
 from hormesis.scoring import Scorer, Scoring, scorers
 from hormesis.training import NoisyTraining
 

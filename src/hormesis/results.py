@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass
 
 from hormesis.errors import DataError
 from hormesis.files import write_aside
-from hormesis.recipe import Recipe
 
 SCHEMA_VERSION = 1
 Numbers = tuple[float | None, ...]
@@ -81,7 +80,7 @@ class BreakPoint:
             if self.verdict == "holds":
                 return f"holds to {say(self.tested_to)}, the highest level tested"
             return f"{passes}, undecided from there to {say(self.tested_to)}"
-        if self.passes_to == 0 and self.low == 0:
+        if self.passes_to == 0:
             return f"fails at {say(self.fails_from)}{why}, and no lower level was shown to pass"
         return f"{passes}, fails at {say(self.fails_from)}{why}"
 
@@ -227,12 +226,12 @@ class StressResult:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the result as JSON; with `path`, write it there too (whole or not at all)."""
-        return _dump(StressResult, self, path)
+        return dump(StressResult, self, path)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
-        found: Self = _load(cls, text)
+        found: Self = load(cls, text)
         return found
 
     def to_html(self, path: str | Path) -> None:
@@ -259,133 +258,21 @@ class StressResult:
         return str(self.break_points().to_html(index=False, na_rep=""))
 
 
-@dataclass(frozen=True, config=STRICT)
-class Trial:
-    """One candidate of the dose ladder: its noise, dose and cross-validated scores (inside the training part)."""
-
-    recipe: str
-    dose: float | None
-    clean: float | None
-    robust: float | None
-    kept: bool
-    note: str = ""
-
-
-@dataclass(frozen=True, config=STRICT)
-class HardenResult:
-    """The answer of `harden`: the model, the recipe it was trained with, and the proof on untouched rows.
-
-    `gain` is the difference in mean score over all levels of the noises searched, `held_out_gain` of those held out;
-    `clean_cost` is the clean score lost. They are None where no candidate came to the proof. `verdict` is "harden" when
-    the gain is shown (lower bound above 0) at a clean cost shown to be within `max_clean_drop` (upper bound), else
-    "keep": keep your model. `model` is the one to use in either case, trained on the training part; None where Ctrl-C
-    left nothing proven.
-    """
-
-    model: Any
-    recipe: Recipe
-    verdict: Literal["harden", "keep"]
-    reason: str
-    scoring: str
-    guard: bool
-    copies: int
-    clean_before: float
-    clean_after: float
-    clean_cost: Estimate | None
-    max_clean_drop: float
-    gain: Estimate | None
-    held_out_gain: Estimate | None
-    searched: tuple[str, ...]
-    held_out: tuple[str, ...]
-    trials: tuple[Trial, ...]
-    proof: StressResult
-    finished: bool = True
-    schema_version: int = SCHEMA_VERSION
-
-    def part_of(self, noise: str) -> Literal["yes", "searched", "held out"]:
-        """Say what part a noise had: trained on, searched and not taken, or held out for the proof."""
-        if noise in {s.name for s in self.recipe.steps}:
-            return "yes"
-        return "searched" if noise in self.searched else "held out"
-
-    def table(self) -> Any:
-        """Return break points and robustness before and after, one row per noise (pandas DataFrame)."""
-        import pandas as pd
-
-        rows = []
-        for before in self.proof.select(model="plain"):
-            after = next(self.proof.select("hardened", before.noise, before.scoring), None)
-            rows.append(
-                {
-                    "noise": title(before.noise),
-                    "trained on": self.part_of(before.noise),
-                    "before": before.break_point.words,
-                    "after": after.break_point.words if after else None,
-                    "robustness before": before.robustness,
-                    "robustness after": after.robustness if after else None,
-                }
-            )
-        return pd.DataFrame(rows)
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Return everything but the model as JSON; with `path`, write it there too (whole or not at all)."""
-        import dataclasses
-
-        return _dump(HardenResult, dataclasses.replace(self, model=None), path)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote; the model itself travels apart, and is None here."""
-        found: Self = _load(cls, text)
-        return found
-
-    def to_html(self, path: str | Path) -> None:
-        """Write a self-contained report: no request goes outside."""
-        from hormesis.report import write
-
-        write(self, path)
-
-    def words(self) -> list[str]:
-        """Return the answer line by line: break points before and after, the gain elsewhere, the verdict last."""
-        lines = (
-            [f"break points before -> after (tolerated drop {self.proof.max_drop:g}):"]
-            if self.proof.curves
-            else []
-        )
-        for row in self.table().to_dict("records"):
-            part = "" if row["trained on"] == "yes" else f" ({row['trained on']})"
-            after = f" -> {row['after']}" if row["after"] else ""
-            lines.append(f"  {row['noise']}{part}: {row['before']}{after}")
-        if self.gain is not None:
-            lines.append(f"gain under the noises searched, mean {self.scoring}: {self.gain}")
-        if self.held_out_gain is not None:
-            lines.append(f"gain under the noises held out: {self.held_out_gain}")
-        if self.clean_cost is not None:
-            lines.append(f"clean cost: {self.clean_cost}, allowed {self.max_clean_drop:g}")
-        return [*lines, self.reason]
-
-    def __repr__(self) -> str:
-        return f"HardenResult({self.verdict}): {self.reason}\n{self.table().to_string(index=False)}"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(self.reason)}</p>" + str(self.table().to_html(index=False, na_rep=""))
-
-
 def title(name: str) -> str:
     """Say the name of a step: ``missing-values`` is `missing values`."""
     return name.replace("-", " ")
 
 
-def _dump(kind: type, value: Any, path: str | Path | None) -> str:
+def dump(kind: type, value: Any, path: str | Path | None) -> str:
+    """Return a record as JSON; with `path`, write it there too (whole or not at all)."""
     text = TypeAdapter(kind).dump_json(value, indent=1).decode()
     if path is not None:
         write_aside(path, text + "\n")
     return text
 
 
-def _load(kind: Any, text: str) -> Any:
+def load(kind: Any, text: str) -> Any:
+    """Read a record of this schema version."""
     found = json.loads(text).get("schema_version")
     if found != SCHEMA_VERSION:
         raise DataError(

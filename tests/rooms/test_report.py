@@ -11,18 +11,10 @@ import pytest
 
 from hormesis.errors import DataError
 from hormesis.noise.table import GaussianNoise, MissingValues
+from hormesis.proof import HardenResult, Trial
 from hormesis.recipe import Recipe
 from hormesis.report import render, write
-from hormesis.results import (
-    BreakPoint,
-    Curve,
-    Distribution,
-    Estimate,
-    HardenResult,
-    Provenance,
-    StressResult,
-    Trial,
-)
+from hormesis.results import BreakPoint, Curve, Distribution, Estimate, Provenance, StressResult
 
 LIMIT = 2_500_000
 MAX_DROP = 0.05

@@ -4,7 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from hormesis.files import write_aside
-from hormesis.results import HardenResult, StressResult
+from hormesis.proof import HardenResult
+from hormesis.results import StressResult
 
 __all__ = ["render", "write"]
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hormesis.proof import HardenResult
 from hormesis.report import figures, tables, words
-from hormesis.results import Curve, Distribution, Estimate, HardenResult, StressResult, spoken, title
+from hormesis.results import Curve, Distribution, Estimate, StressResult, spoken, title
 
 MOST_CURVES = 24
 MOST_POINTS = 2000

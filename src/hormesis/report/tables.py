@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from hormesis.proof import HardenResult, Trial
 from hormesis.report.words import cut, interval, level_verdict, number, share, verdict
-from hormesis.results import BreakPoint, Curve, HardenResult, StressResult, Trial, spoken, title
+from hormesis.results import BreakPoint, Curve, StressResult, spoken, title
 
 MOST_ROWS = 600
 
