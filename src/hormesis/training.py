@@ -1,5 +1,6 @@
 """NoisyTraining: a scikit-learn meta-estimator that adds noise when it fits, and never when it predicts."""
 
+import secrets
 from typing import Any, Self
 
 import numpy as np
@@ -124,7 +125,7 @@ class NoisyTraining(MetaEstimatorMixin, BaseEstimator):
 
     def _seed(self) -> int:
         if self.random_state is None:
-            return int(np.random.SeedSequence().entropy % 2**63)  # type: ignore[operator]
+            return secrets.randbits(63)
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
         return int(self.random_state.randint(2**31 - 1))
