@@ -189,6 +189,10 @@ def apply(
 
     made = Recipe.load(recipe)
     _writable(out)
+    if out.exists() and Path(data).exists() and out.samefile(data):
+        raise SettingError(
+            f"`--out {out}` is the table itself: the noise would overwrite it. Give another file."
+        )
     frame, _, notes = read_table(data)
     profile = Profile.learn(read_table(train)[0]) if train else None
     noisy = made.apply(frame, seed=seed, profile=profile, row_id=row_id)

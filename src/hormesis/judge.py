@@ -31,7 +31,7 @@ def judged(
     h = scorer.unseen(before)
     cost = Estimate(*statistics.difference(before, [after], h)) if found else None
     gains = [_gain(bench, done, steps, h) if found else None for steps in (searched, others)]
-    verdict, reason = _verdict(bench, done, ladder, cost, gains[0], before.value, after.value)
+    verdict, reason = _verdict(bench, done, ladder, proof.max_drop, cost, gains[0], before.value, after.value)
     if done.interrupted:
         verdict, reason = "keep", f"Interrupted before the proof was complete. So far: {reason}"
     return HardenResult(
@@ -125,6 +125,7 @@ def _verdict(
     bench: Bench,
     done: Measured,
     ladder: Ladder,
+    max_drop: float,
     cost: Estimate | None,
     gain: Gain | None,
     before: float,
@@ -138,6 +139,9 @@ def _verdict(
             f"Keep your model: none of {len(tried)} candidates made it more robust within the clean budget "
             f"(cross-validated {name} under noise {plain.robust:.3f}, best candidate {best:.3f})."
         )
+    few = bench.scorers[0].too_few(max_drop)
+    if few:
+        return "keep", f"Keep your model: nothing can be shown with {few}."
     raising = _newly_raising(done)
     if raising:
         return "keep", f"Keep your model: the one trained with {ladder.best} raises under {raising}."

@@ -36,6 +36,7 @@ def default_model(task: Task) -> Any:
 
     kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
     pipeline = tabular_pipeline(kind(early_stopping=False, random_state=0))
+    pipeline.set_params(tablevectorizer__high_cardinality__random_state=0)
     ids = selectors.string() & selectors.filter(names_rows)
     return Pipeline([("dropids", DropCols(ids)), *pipeline.steps])
 

@@ -92,6 +92,7 @@ MISTAKES = {
         "apply table.csv --recipe recipe.yaml --out noisy.doc",
         "written as .csv or .parquet",
     ),
+    "a table over itself": ("apply table.csv --recipe recipe.yaml --out table.csv", "would overwrite it"),
     "a file for a folder": ("harden table.csv --target paid --out table.csv", "give a folder"),
     "an unknown option": ("stress table.csv --tarjet paid", "No such option"),
     "an unknown noise to show": ("noises Typoes", "Did you mean `Typos`?"),

@@ -48,3 +48,9 @@ def test_a_dirty_table_scores_worse_than_its_clean_twin():
     assert model.score(dirty.X.iloc[rows], clean.y.iloc[rows]) < model.score(
         clean.X.iloc[rows], clean.y.iloc[rows]
     )
+
+
+def test_the_default_model_answers_alike_twice():
+    source = read(str(DATA / "adult" / "clean.csv"), "income")
+    first, second = (train_default(source.X[:3000], source.y[:3000], seed=0) for _ in range(2))
+    assert (first[0].predict_proba(first[1]) == second[0].predict_proba(second[1])).all()

@@ -50,7 +50,8 @@ class Shift(ColumnNoise):
     """Move whole numeric columns, as a new population, a recalibrated sensor or another season does.
 
     ``x + level * spread`` in every cell, upwards or downwards; "random" draws one sign per column. Covariate shift:
-    the features move, the labels stay. Unit of `level`: robust standard deviations of the training data.
+    the features move, the labels stay. With "random" all rows of a column share one sign, so that another seed is another
+    shift: intervals speak of new rows under this one. Unit of `level`: robust standard deviations of the training data.
 
     Source: Shimodaira (2000), covariate shift.
 
