@@ -1,5 +1,6 @@
 """The door: any table or array comes in as columns, and the same kind goes out."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from hormesis.errors import DataError
 
 
 def open_table(data: Any) -> Table:
-    """Open a pandas, polars or pyarrow table, a Series, or a NumPy array of one or two dimensions."""
+    """Open a pandas, polars or pyarrow table, a Series, a NumPy array of one or two dimensions, or a tensor."""
     from hormesis.arrays import ArrayTable
     from hormesis.pandas_tables import PandasTable
     from hormesis.tables import FrameTable
@@ -23,6 +24,10 @@ def open_table(data: Any) -> Table:
                 f"An array of shape {data.shape} was given; a table has two dimensions, rows by columns."
             )
         return ArrayTable(data)
+    if is_tensor(data):
+        from hormesis.torch.tensors import TensorTable
+
+        return TensorTable(data)
     frame = _narwhals(data)
     return PandasTable(frame, data) if frame.implementation.is_pandas() else FrameTable(frame, data)
 
@@ -36,7 +41,7 @@ def _narwhals(data: Any) -> Any:
         lazy = hasattr(data, "collect")
         mend = " Call `.collect()` first." if lazy else ""
         raise DataError(
-            f"A table is a pandas or polars DataFrame, a pyarrow Table, or a 2-D NumPy array; "
+            f"A table is a pandas or polars DataFrame, a pyarrow Table, a 2-D NumPy array or a tensor; "
             f"{type(data).__module__}.{type(data).__qualname__} was given.{mend}"
         ) from None
     if isinstance(opened, nw.Series):
@@ -59,6 +64,25 @@ def _check_names(names: list[Any]) -> None:
         )
 
 
+def is_tensor(data: Any) -> bool:
+    """Tell a torch tensor; torch is asked only where it is loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(data, torch.Tensor)
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return a target, of any library and on any device, as a NumPy array."""
+    return np.asarray(values.detach().cpu() if is_tensor(values) else values)
+
+
+def as_table(data: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return a tensor or an array of any shape (rows, ...) as a flat array, with the shape of a row; others as they are."""
+    array = as_array(data) if is_tensor(data) else data
+    if not isinstance(array, np.ndarray) or array.ndim < 2:
+        return array, ()
+    return array.reshape(len(array), -1) if len(array) else array, array.shape[1:]
+
+
 def is_frame(data: Any) -> bool:
     """Tell a data frame (columns with names and dtypes) from an array or a list."""
     try:
@@ -73,7 +97,7 @@ def for_models(data: Any, widened: Mapping[str | int, str]) -> Any:
 
     That is how pandas itself reads such a file, and several models refuse its nullable types.
     """
-    if isinstance(data, np.ndarray) or not widened:
+    if isinstance(data, np.ndarray) or not widened or is_tensor(data):
         return data
     return data.astype(dict.fromkeys(widened, np.float64))
 
@@ -82,6 +106,8 @@ def take(data: Any, rows: Any) -> Any:
     """Return some rows (positions) of a table or array, in its own kind."""
     if isinstance(data, np.ndarray):
         return data[rows]
+    if is_tensor(data):
+        return data[np.asarray(rows)]
     frame = nw.from_native(data, eager_only=True, allow_series=True)
     return frame[np.asarray(rows)].to_native() if len(rows) else frame.head(0).to_native()
 
@@ -98,6 +124,8 @@ def stack(parts: Sequence[Any]) -> Any:
     """Put tables or arrays of one kind on top of each other; dtypes and categories are widened to fit all."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
+    if is_tensor(parts[0]):
+        return sys.modules["torch"].cat(list(parts))
     if hasattr(parts[0], "tocsr"):
         from scipy.sparse import vstack
 
@@ -165,6 +193,16 @@ def changed(before: Any, after: Any) -> NDArray[np.bool_]:
     for j in range(len(a.names)):
         mask[:, j] = column_changed(a, b, j)
     return mask
+
+
+def share_changed(before: Any, after: Any, columns: Sequence[int]) -> float:
+    """Return the mean share of really changed cells over some columns."""
+    if not columns:
+        return 0.0
+    a, b = open_table(before), open_table(after)
+    if is_tensor(before) and is_tensor(after):
+        return float(a.share_changed(b, columns))  # type: ignore[attr-defined]
+    return float(np.mean([column_changed(a, b, j).mean() for j in columns]))
 
 
 def column_changed(a: Table, b: Table, j: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hormesis.columns import MISSING
-from hormesis.frames import for_models, is_frame, open_table
+from hormesis.frames import for_models, is_frame, is_tensor, open_table
 
 
 class Guard(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -69,6 +69,8 @@ class Guard(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             table.put(j, far, MISSING if self.beyond == "missing" else np.full(far.size, middle))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
+        if is_tensor(X):
+            return X
         if is_frame(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X

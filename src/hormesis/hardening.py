@@ -10,12 +10,13 @@ from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
-from hormesis.frames import repeated, take
+from hormesis.frames import as_array, as_table, repeated, take
 from hormesis.judge import judged, unproven
 from hormesis.ladder import DOSES, Candidate, Ladder, folds_of
 from hormesis.measure import Bench, measure
 from hormesis.models import (
     Task,
+    as_estimator,
     check_model,
     check_target,
     default_model,
@@ -24,13 +25,22 @@ from hormesis.models import (
     task_of,
     without_early_stopping,
 )
-from hormesis.noise import CATALOGUE
+from hormesis.noise import CATALOGUE, WorstCase
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.proof import HardenResult
 from hormesis.recipe import Recipe, Step
 from hormesis.scoring import Scoring, scorers
-from hormesis.stressing import Noises, plan_of, provenance_of, sample_rows, steps_of, summarise, usable
+from hormesis.stressing import (
+    Noises,
+    check_worst,
+    plan_of,
+    provenance_of,
+    sample_rows,
+    steps_of,
+    summarise,
+    usable,
+)
 
 HELD_OUT = ("UnitErrors", "SwapNoise", "Shift")
 PROOF_ROWS = 1_000
@@ -82,13 +92,14 @@ def harden(
 
     Parameters
     ----------
-    model : unfitted estimator or None
-        None takes skrub's tabular pipeline with gradient-boosted trees. Early stopping inside it is turned off, for the
+    model : unfitted estimator, torch module or None
+        A module or skorch net starts every training from the weights it is given with. None takes skrub's tabular pipeline with gradient-boosted trees. Early stopping inside it is turned off, for the
         plain model too: its validation rows would be copies of training rows.
     X, y : table, array
-        All rows, shape (rows, columns) and (rows,); the split is made here.
+        All rows, shape (rows, columns) and (rows,), or tensors (rows, ...); the split is made here.
     noises, held_out : noises, their names, or a Recipe, optional
-        What is searched, and what only the proof sees. None: chosen by the kinds of columns.
+        What is searched, and what only the proof sees, worst cases and attacks among them. None: chosen by the kinds of
+        columns.
     doses : dict of unit to doses, optional
         Rungs of the ladder for `fraction` and `sigma`, from small.
     levels : list or dict, optional
@@ -125,11 +136,15 @@ def harden(
     started = time.monotonic()
     if copies < 1:
         raise SettingError(f"`copies={copies}`: training with noise needs 1 noisy copy or more.")
+    X, shape = as_table(X)
+    y = as_array(y)
+    model = as_estimator(model, shape, y, seed)
     task = _task(model, y)
     model, stopped = without_early_stopping(default_model(task) if model is None else model)
     split = _split(X, y, task, max_rows, test_size, seed)
     searched, others = _noises(noises, held_out, split.profile)
     plan = plan_of([*searched, *others], levels, split.profile)
+    check_worst(plan, {"model": model})
     judge, *more = scorers(scoring, model, split.y_test, split.classes, task, seed)
     if more:
         raise SettingError(
@@ -231,6 +246,11 @@ def _noises(noises: Noises, held_out: Noises, profile: Profile) -> tuple[list[St
         [s for s in battery if type(s.noise) not in kept] if noises is None else steps_of(noises, profile)
     )
     kinds = {type(s.noise) for s in searched}
+    for step in searched:
+        if isinstance(step.noise, WorstCase):
+            raise SettingError(
+                f"`{step.name}` is made against one model, so no copy of it can be trained on: give it as `held_out`."
+            )
     both = kinds & {type(s.noise) for s in others}
     if both:
         name = both.pop().__name__

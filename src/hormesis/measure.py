@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hormesis.errors import ModelError
-from hormesis.frames import column_changed, open_table
+from hormesis.frames import open_table, share_changed
 from hormesis.models import Answers, Task, single_thread
+from hormesis.noise.worst import Raised, WorstCase
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.recipe import Step, noisy
@@ -18,6 +19,7 @@ from hormesis.scoring import Scorer
 from hormesis.statistics import Sample
 
 Who = tuple[str, str]
+TINY = 1e-300
 Plan = Sequence[tuple[Step, Sequence[float]]]
 
 
@@ -71,29 +73,104 @@ class Bench:
         shares: list[float] = []
         widened: dict[str | int, str] = {}
         for repeat in range(self.repeats):
-            X, wider = noisy(dosed, self.X, self.profile, seed=self.seed, repeat=repeat)
-            shares.append(self._changed(dosed, X))
-            widened |= wider
-            for name, model in self.models.items():
-                found, error = self._sample(model, X)
+            for name, X, wider in self._tables(dosed, repeat, shares, errors):
+                widened |= wider
+                found, error = self._sample(self.models[name], X)
                 if error:
                     errors[name] = error
                 for scorer, sample in found.items():
                     samples.setdefault((name, scorer), []).append(sample)
         kept = {who: tuple(s) for who, s in samples.items() if who[0] not in errors}
-        return Cell(step.name, level, kept, errors, float(np.mean(shares)), widened)
+        return Cell(step.name, level, kept, errors, float(np.mean(shares or [0.0])), widened)
+
+    def _tables(
+        self, step: Step, repeat: int, shares: list[float], errors: dict[str, str]
+    ) -> Iterator[tuple[str, Any, dict[str | int, str]]]:
+        """Yield the noisy table of each model: one for all, or where the noise is a worst case one each."""
+        if not isinstance(step.noise, WorstCase):
+            X, widened = self.noisy(step, "", repeat)
+            shares.append(self._changed(step, X))
+            yield from ((name, X, widened) for name in self.models)
+            return
+        for name in self.models:
+            try:
+                X, widened = self.noisy(step, name, repeat)
+            except Raised as error:
+                errors[name] = str(error)
+                continue
+            shares.append(self._changed(step, X))
+            yield name, X, widened
+
+    def noisy(self, step: Step, model: str, repeat: int = 0) -> tuple[Any, dict[str | int, str]]:
+        """Return the test table under one repeat of a step, and the columns that it widened.
+
+        Raises
+        ------
+        Raised
+            The noise is a worst case, and the model raised on a table that was tried.
+        """
+        if not isinstance(step.noise, WorstCase):
+            return noisy(step, self.X, self.profile, seed=self.seed, repeat=repeat)
+        victim = Attackable(self.models[model], self.y, self.classes, self.task)
+        X = step.noise.against(victim, self.X, profile=self.profile, seed=self.seed, repeat=repeat)
+        return X, {}
 
     def _sample(self, model: Any, X: Any) -> tuple[dict[str, Sample], str | None]:
         answers = Answers(model, X, self.classes, self.task)
         try:
             return {s.name: s.sample(answers) for s in self.scorers}, None
         except Exception as error:  # a model's crash is a result: any error of the user's code is recorded
-            return {}, f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            return {}, _told(error)
 
     def _changed(self, step: Step, X: Any) -> float:
-        before, after = open_table(self.X), open_table(X)
-        columns = step.noise.selected(before, self.profile)
-        return float(np.mean([column_changed(before, after, j).mean() for j in columns])) if columns else 0.0
+        return share_changed(self.X, X, step.noise.selected(open_table(self.X), self.profile))
+
+
+@dataclass(frozen=True)
+class Attackable:
+    """A model as a worst case sees it: losses and log probabilities of any table."""
+
+    model: Any
+    y: NDArray[Any]
+    classes: NDArray[Any]
+    task: Task
+
+    def losses(self, table: Any) -> NDArray[np.float64]:
+        """Return each row's log margin, best other class over the true one; of numbers the error; of labels 0 or 1."""
+        said = self._ask(table)
+        if self.task == "regression":
+            error: NDArray[np.float64] = np.abs(said - self.y)
+            return error
+        true = np.searchsorted(self.classes, self.y)
+        if said.ndim == 1:
+            return np.asarray(said != self.y, np.float64)
+        own = np.take_along_axis(said, true[:, None], axis=1)[:, 0]
+        others = said.copy()
+        np.put_along_axis(others, true[:, None], -np.inf, axis=1)
+        best: NDArray[np.float64] = others.max(axis=1) - own
+        return best
+
+    def logits(self, table: Any) -> NDArray[np.float64]:
+        """Return log probabilities (rows, classes), or numbers (rows,)."""
+        said = self._ask(table)
+        if said.ndim == 1 and self.task == "classification":
+            raise ModelError(
+                f"{type(self.model).__name__} answers labels only, and an attack climbs probabilities: use WorstOf."
+            )
+        return said
+
+    def _ask(self, table: Any) -> NDArray[Any]:
+        answers = Answers(self.model, table, self.classes, self.task)
+        try:
+            if self.task == "regression" or not answers.probable:
+                return np.asarray(answers.labels)
+            return np.asarray(np.log(np.maximum(np.asarray(answers.proba, np.float64), TINY)))
+        except Exception as error:  # a model's crash is a result: any error of the user's code is recorded
+            raise Raised(_told(error)) from error
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 @dataclass

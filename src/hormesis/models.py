@@ -1,6 +1,8 @@
 """Anything with predictions in: estimators, callables, model files, or none, which means a sound default."""
 
 import functools
+import sys
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -78,6 +80,13 @@ class Answers:
         if self.task == "regression" or (said.ndim == 1 and said.dtype.kind not in "f"):
             return said
         return self.classes[self.proba.argmax(axis=1)]
+
+    @property
+    def probable(self) -> bool:
+        """Whether there are probabilities to ask for."""
+        if hasattr(self.model, "predict"):
+            return hasattr(self.model, "predict_proba")
+        return bool(self._called.dtype.kind == "f")
 
     @functools.cached_property
     def proba(self) -> Any:
@@ -220,12 +229,50 @@ def check_model(model: Any) -> None:
 
 def model_task(model: Any, y: Any) -> Task:
     """Return what a model does, by its own word, else by the target."""
+    said = getattr(model, "hormesis_task", None)
+    if said is not None:
+        task: Task = said
+        return task
     if hasattr(model, "predict") and isinstance(model, BaseEstimator):
         if is_classifier(model):
             return "classification"
         if is_regressor(model):
             return "regression"
     return "classification" if hasattr(model, "predict_proba") or hasattr(model, "classes_") else task_of(y)
+
+
+def as_model(model: Any, X: Any, y: Any) -> Any:
+    """Return torch modules and skorch nets as models that take tables, any other model as it is."""
+    if not _of_torch(model):
+        return model
+    from hormesis.torch.model import model_of
+
+    return model_of(model, X, y)
+
+
+def as_input(X: Any, models: Iterable[Any]) -> Any:
+    """Return an array of more than two dimensions as a tensor where a net is to take it, anything else as it is."""
+    if isinstance(X, np.ndarray) and X.ndim > 2 and any(map(_of_torch, models)):
+        return sys.modules["torch"].from_numpy(np.require(X, requirements=["C", "W"]))
+    return X
+
+
+def as_estimator(model: Any, shape: tuple[int, ...], y: Any, seed: int) -> Any:
+    """Return torch modules and skorch nets as estimators that fit on tables, any other model as it is."""
+    if not _of_torch(model):
+        return model
+    from hormesis.torch.trainable import TorchEstimator
+
+    return TorchEstimator.of(model, shape, y, seed)
+
+
+def _of_torch(model: Any) -> bool:
+    """Tell a torch module or a skorch net; torch and skorch are asked only where they are loaded."""
+    torch, skorch = sys.modules.get("torch"), sys.modules.get("skorch")
+    ours = type(model).__module__.startswith("hormesis.")
+    return (torch is not None and isinstance(model, torch.nn.Module)) or (
+        skorch is not None and isinstance(model, skorch.NeuralNet) and not ours
+    )
 
 
 def check_target(y: Any, task: Task, name: object = "the target") -> Any:

@@ -10,7 +10,8 @@ from hormesis.frames import open_table, take
 from hormesis.key import bits, key, lane
 from hormesis.measure import Bench
 from hormesis.models import Answers, single_thread
-from hormesis.recipe import Step, noisy
+from hormesis.noise.worst import Raised
+from hormesis.recipe import Step
 from hormesis.results import Curve, Distribution
 
 SHOWN = 4
@@ -61,7 +62,10 @@ def distributions(bench: Bench, steps: Sequence[Step], curves: Sequence[Curve]) 
         step = max(fitting, key=lambda s: hurt.get(s.name, -9.0))
         curve = next(c for c in curves if c.noise == step.name)
         level = curve.break_point.fails_from or curve.levels[len(curve.levels) // 2]
-        after, _ = noisy(step.at(level), bench.X, bench.profile, seed=bench.seed)
+        try:
+            after, _ = bench.noisy(step.at(level), first)
+        except Raised:
+            continue
         yield _distribution(open_table(bench.X), open_table(after), name, step, level, weight)
 
 

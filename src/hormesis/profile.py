@@ -191,5 +191,7 @@ def _learn_numbers(name: str | int, kind: Kind, values: NDArray[Any], rate: floa
 
 def _spread(values: NDArray[np.float64]) -> float:
     """Return a robust standard deviation; the rule where it is 0 is told in `ColumnProfile`."""
+    if values.size and values[0] == values[-1]:
+        return 0.0
     q5, q25, q75, q95 = np.quantile(values, [0.05, 0.25, 0.75, 0.95])
     return float((q75 - q25) / 1.349) or float((q95 - q5) / 3.29) or float(values.std())

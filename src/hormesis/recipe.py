@@ -17,6 +17,7 @@ from hormesis.frames import for_models, open_table
 from hormesis.key import Draw, key
 from hormesis.noise import CATALOGUE, Noise
 from hormesis.noise.base import Mistakes, row_lanes
+from hormesis.noise.worst import WorstCase
 from hormesis.profile import Profile
 
 _STEP_WORDS = ("noise", "name", "probability")
@@ -51,7 +52,10 @@ class Step:
     def to_dict(self) -> dict[str, Any]:
         """Return the step as plain data, defaults left out (the level is always said)."""
         kind = type(self.noise)
-        settings = TypeAdapter(kind).dump_python(self.noise, mode="json", exclude_defaults=True)
+        if isinstance(self.noise, WorstCase):
+            settings = self.noise.settings()
+        else:
+            settings = TypeAdapter(kind).dump_python(self.noise, mode="json", exclude_defaults=True)
         out: dict[str, Any] = {"noise": kind.__name__}
         if self.name != self.noise.name:
             out["name"] = self.name

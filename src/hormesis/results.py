@@ -20,9 +20,11 @@ STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 def spoken(level: float, unit: str) -> str:
     """Say a level with its unit.
 
-    >>> spoken(0.125, "fraction"), spoken(0.5, "sigma")
-    ('12.5 %', '0.5 sd')
+    >>> spoken(0.125, "fraction"), spoken(0.5, "sigma"), spoken(0.1, "epsilon")
+    ('12.5 %', '0.5 sd', 'epsilon 0.1')
     """
+    if unit == "epsilon":
+        return f"epsilon {level:.3g}"
     return f"{100 * level:.3g} %" if unit == "fraction" else f"{level:.3g} sd"
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from hormesis.curves import curve_of
 from hormesis.errors import DataError, SettingError, listed, nearest
 from hormesis.files import versions
-from hormesis.frames import open_table, take
+from hormesis.frames import as_array, open_table, take
 from hormesis.key import SCHEME, bits, key, lane
 from hormesis.measure import Bench, Measured, Plan, measure
-from hormesis.models import Task, check_model, check_target, model_task
-from hormesis.noise import CATALOGUE, Noise
+from hormesis.models import Task, as_input, as_model, check_model, check_target, model_task
+from hormesis.noise import CATALOGUE, Noise, WorstCase
 from hormesis.pictures import distributions
 from hormesis.profile import Profile
 from hormesis.recipe import Recipe, Step
@@ -35,6 +36,7 @@ BATTERY = (
 LEVELS: dict[str, tuple[float, ...]] = {
     "fraction": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
     "sigma": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0),
+    "epsilon": (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
 }
 Noises = Recipe | Noise | str | Sequence[Noise | Step | str] | None
 
@@ -60,15 +62,17 @@ def stress(
 
     Parameters
     ----------
-    model : fitted estimator, callable of a table, or dict of name to model
-        Anything with `predict`; several models are measured on the very same noise. A callable returns labels,
+    model : fitted estimator, torch module, callable of a table, or dict of name to model
+        Anything with `predict`, or a net: a module answers logits (rows, classes), one logit or one number. Several models are measured on the very same noise. A callable returns labels,
         numbers, the second class's probability, or probabilities of the classes in sorted order.
     X : table
-        Test features: pandas or polars DataFrame, pyarrow Table or 2-D NumPy array, shape (rows, columns).
+        Test features: pandas or polars DataFrame, pyarrow Table, NumPy array (rows, columns), or a tensor (rows, ...),
+        whose flattened features are the columns; on a GPU its noise is made there.
     y : array
         True labels or numbers, shape (rows,).
-    noises : noises, their names, or a Recipe, optional
-        None chooses a battery by the kinds of columns.
+    noises : noises, their names, attacks, or a Recipe, optional
+        None chooses a battery by the kinds of columns. A worst case (`WorstOf`, or an attack such as `hormesis.torch.PGD`)
+        is made against each model; an attack's level is epsilon, in spreads of the training data.
     levels : list, or dict of unit or noise name to list, optional
         The grid of levels, in the unit of each noise.
     scoring : str, callable, list or dict, optional
@@ -112,7 +116,9 @@ def stress(
     """
     started = time.monotonic()
     models = dict(model) if isinstance(model, Mapping) else {"model": model}
+    X = as_input(X, models.values())
     X, y, sampled = _prepare(models, X, y, max_rows, max_drop, repeats, seed)
+    models = {name: as_model(m, X, y) for name, m in models.items()}
     first = next(iter(models.values()))
     task = model_task(first, y)
     y = check_target(y, task)
@@ -122,6 +128,7 @@ def stress(
         models, X, y, classes, task, scorers(scoring, first, y, classes, task, seed), profile, seed, repeats
     )
     plan = plan_of(noises, levels, profile)
+    check_worst(plan, models)
     done = measure(bench, plan, n_jobs=n_jobs, budget=budget, progress=progress)
     return summarise(
         bench, plan, done, max_drop=max_drop, sampled=sampled, seconds=time.monotonic() - started
@@ -158,7 +165,7 @@ def _fits(profile: Profile, X: Any) -> Profile:
 
 def sample_rows(X: Any, y: Any, max_rows: int | None, seed: int) -> tuple[Any, Any, str]:
     """Return at most `max_rows` rows, chosen at random and kept in order, and what was sampled in words."""
-    table, values = open_table(X), np.asarray(y)
+    table, values = open_table(X), as_array(y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values.ravel()
     if values.ndim != 1 or values.size != table.rows:
@@ -194,12 +201,10 @@ def steps_of(noises: Noises, profile: Profile) -> list[Step]:
     if noises is None:
         made = [CATALOGUE[name]() for name in BATTERY]
         return [Step(n) for n in made if n.targets(profile)]
-    given = (
-        [noises]
-        if isinstance(noises, str | Noise)
-        else list(noises.steps if isinstance(noises, Recipe) else noises)
-    )
-    steps = list(Recipe([_named(n) if isinstance(n, str) else n for n in given]).steps)
+    several: Any = noises.steps if isinstance(noises, Recipe) else noises
+    single = isinstance(noises, str | Noise | Step) or hasattr(noises, "as_noise")
+    given = [noises] if single else list(several)
+    steps = list(Recipe([_noise(n) for n in given]).steps)
     for step in steps:
         if step.noise.changes_labels:
             raise SettingError(
@@ -211,6 +216,23 @@ def steps_of(noises: Noises, profile: Profile) -> list[Step]:
                 f"`{type(step.noise).__name__}` changes {kinds} columns; this table has none to change."
             )
     return steps
+
+
+def _noise(given: Any) -> Any:
+    """Return a noise for its name or for an attack, which knows itself as one; anything else as it is."""
+    if isinstance(given, str):
+        return _named(given)
+    if isinstance(given, Step) and hasattr(given.noise, "as_noise"):
+        return replace(given, noise=given.noise.as_noise())
+    return given.as_noise() if hasattr(given, "as_noise") else given
+
+
+def check_worst(plan: Plan, models: Mapping[str, Any]) -> None:
+    """Refuse a worst case that cannot work against one of the models, before anything is measured."""
+    for step, _ in plan:
+        if isinstance(step.noise, WorstCase):
+            for model in models.values():
+                step.noise.check(model)
 
 
 def _named(name: str) -> Noise:
@@ -314,6 +336,9 @@ def fingerprint(X: Any, y: NDArray[Any]) -> str:
         rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
         values = table.pick(j, rows)
         digest.update(f"{name}\x1f".encode() + rows.astype(np.int64).tobytes())
-        digest.update("\x1f".join(map(str, values.tolist())).encode())
+        if values.dtype.kind == "f":
+            digest.update(values.astype(np.float64).tobytes())
+        else:
+            digest.update("\x1f".join(map(str, values.tolist())).encode())
     digest.update("\x1f".join(map(str, y.tolist())).encode())
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from hormesis.noise.table import (
     UnitErrors,
 )
 from hormesis.noise.where import Where
+from hormesis.noise.worst import WorstCase, WorstOf
 
 __all__ = [
     "CATALOGUE",
@@ -29,4 +30,6 @@ __all__ = [
     "Typos",
     "UnitErrors",
     "Where",
+    "WorstCase",
+    "WorstOf",
 ]

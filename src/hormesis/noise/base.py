@@ -34,12 +34,15 @@ class Unit:
         """The unit and its range, as messages and help say it."""
         if self.name == "fraction":
             return f"a fraction of {self.of}, 0 to 1"
+        if self.name == "epsilon":
+            return f"a number of {self.of}, 0 or more"
         return "a number of robust standard deviations of the training data, 0 or more"
 
 
 Fraction = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "cells")]
 LabelFraction = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "labels")]
 Sigmas = Annotated[float, Ge(0), Unit("sigma", "spread")]
+Epsilons = Annotated[float, Ge(0), Unit("epsilon", "spreads of the training data")]
 Positive = Annotated[float, Gt(0)]
 Columns = str | tuple[str | int, ...]
 
@@ -69,7 +72,7 @@ class Noise(ABC):
 
     @property
     def unit(self) -> str:
-        """Unit of the level: ``fraction`` or ``sigma``."""
+        """Unit of the level: ``fraction``, ``sigma`` or ``epsilon``."""
         return unit_of(type(self)).name
 
     def at(self, level: float) -> Self:
@@ -90,7 +93,7 @@ class Noise(ABC):
 
         Parameters
         ----------
-        data : pandas or polars DataFrame, pyarrow Table, NumPy array
+        data : pandas or polars DataFrame, pyarrow Table, NumPy array, torch tensor
             The table; never mutated.
         seed : int
             Same seed, same noise, for any batch, order or library.
@@ -117,6 +120,9 @@ class Noise(ABC):
     ) -> None:
         """Add the noise to an open table, on the rows of `only`."""
         if self.level == 0:
+            return
+        elsewhere = getattr(table, "touch", None)
+        if elsewhere is not None and elsewhere(self, profile, draw, row_id, only):
             return
         driven = self._driven(table, profile)
         for j in self.selected(table, profile):

@@ -147,7 +147,7 @@ def _frame(unit: str, top: float, span: tuple[float, float]) -> Any:
         tools="",
         x_range=Range1d(-0.03 * top, 1.03 * top),
         y_range=Range1d(*span),
-        x_axis_label="level" if unit == "fraction" else "level (sd)",
+        x_axis_label={"fraction": "level", "epsilon": "epsilon (sd)"}.get(unit, "level (sd)"),
     )
     plot.yaxis.ticker.desired_num_ticks = 5
     plot.xgrid.grid_line_color = None

@@ -1,0 +1,1 @@
+"""Attacks: worst-case noise, by gradient and without."""

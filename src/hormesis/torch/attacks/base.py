@@ -1,0 +1,263 @@
+"""The one interface of attacks: `perturb` one batch at the floor of passes, or `run` a whole evaluation."""
+
+import dataclasses
+import functools
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
+
+import torch
+from annotated_types import Ge, Gt
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from hormesis.errors import DataError, SettingError, listed, nearest
+from hormesis.progress import track
+from hormesis.torch.attacks.attacked import Attacked, Found
+from hormesis.torch.attacks.problem import Keyed, Problem, Stream, Tally, Tried, batch_of, part_of
+from hormesis.torch.ball import Draws
+from hormesis.torch.losses import PerRow
+from hormesis.torch.quiet import Model, attacking
+from hormesis.torch.source import Seed, Source
+from hormesis.torch.space import Norm, Space
+
+Epsilon = Annotated[float, Ge(0)]
+Steps = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+A = TypeVar("A", bound="Attack")
+Loss = str | Callable[..., Any]
+
+
+class Attack(ABC):
+    """A search for the worst input within `epsilon`: a frozen record of settings, holding no model and no randomness."""
+
+    epsilon: float
+    norm: Norm
+    loss: Loss
+    restarts: int
+    needs_gradients: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The class in lower case."""
+        return type(self).__name__.lower()
+
+    def as_noise(self) -> Any:
+        """Return the attack as a noise that `stress` takes; its level is epsilon."""
+        from hormesis.torch.worst import Adversarial
+
+        return Adversarial(self.epsilon, attack=self)
+
+    def perturb(
+        self,
+        model: Model,
+        x: Any,
+        y: Tensor,
+        *,
+        space: Space | None = None,
+        generator: Seed = None,
+        part: str | None = None,
+        mode: str = "eval",
+    ) -> Any:
+        """Return adversarial inputs for one batch, for a training loop: no pass more than the attack's own.
+
+        Parameters
+        ----------
+        model : module or callable
+            Logits (rows, classes), one logit (rows,) or (rows, 1), or numbers; left exactly as it was.
+        x : tensor (rows, ...), or mapping of names to tensors
+            Clean inputs; never mutated.
+        y : tensor (rows,)
+            Labels, or numbers for a regression.
+        space : Space, optional
+            Where inputs may go. None: anywhere, epsilon in the input's own units.
+        generator : int or torch.Generator, optional
+            Where random starts come from; None draws a new seed.
+        part : str, optional
+            Which tensor of a mapping is moved; None takes the only floating one.
+        mode : ``"eval"`` or ``"keep"``
+            Whether the model is attacked in eval mode or in the mode it is in.
+
+        Returns
+        -------
+        The inputs, detached, of the same kind, shape, dtype and device.
+
+        Raises
+        ------
+        DataError, SettingError, ModelError
+            Each with one sentence: what was given, the rule, the mend.
+        """
+        name, moved = part_of(x, part)
+        with attacking(model, mode=mode) as quiet:
+            problem = Problem(quiet, space or Space(), self.loss, self.norm, batch_of(x), name)
+            clean = moved.detach().clone()
+            source = Source(generator, "attack", self.name)
+            adversarial = self.search(problem, clean, _plain(y), self.epsilon, Stream(source)).last
+        return adversarial if name is None else {**x, name: adversarial}
+
+    def run(
+        self,
+        model: Model,
+        x: Any,
+        y: Tensor,
+        *,
+        space: Space | None = None,
+        epsilons: Sequence[float] | None = None,
+        seed: int = 0,
+        row_ids: Tensor | None = None,
+        batch_size: int = 512,
+        part: str | None = None,
+        progress: bool | None = None,
+    ) -> Attacked:
+        """Attack every row at each epsilon and say what it took: rows that fall at a small epsilon count at every larger one.
+
+        Only rows that still stand are attacked again (restarts, larger epsilons). Random starts are a function of
+        `seed` and the row's id, so the answer does not depend on batch size or row order.
+
+        Parameters
+        ----------
+        model, x, y, space, part
+            As in `perturb`.
+        epsilons : sequence of float, optional
+            Several sizes in one call; None: the attack's own.
+        seed : int
+            Seed of random starts.
+        row_ids : integer tensor (rows,), optional
+            Who the rows are; None: their positions.
+        batch_size : int
+            Rows per pass.
+        progress : bool, optional
+            Show progress; None shows it on a terminal.
+        """
+        name, moved = part_of(x, part)
+        if len(y) != len(moved) or not len(y):
+            raise DataError(
+                f"There are {len(moved)} inputs and {len(y)} labels: give one label for each row."
+            )
+        sizes = _sizes(self, epsilons)
+        ids = torch.arange(len(y)) if row_ids is None else row_ids
+        found: list[Found] = []
+        starts = range(0, len(y), batch_size)
+        with attacking(model) as quiet, track(self.name, len(starts), show=progress) as advance:
+            for a in starts:
+                rows = slice(a, a + batch_size)
+                batch = {k: v[rows] for k, v in x.items()} if isinstance(x, Mapping) else None
+                clean = moved[rows].detach().clone()
+                where = quiet, space or Space(), self.loss, self.norm, batch, name
+                problem = Problem(*where, _plain(y), Tally.of(clean))
+                found.append(self._batch(problem, clean, _plain(y[rows]), sizes, seed, ids[rows]))
+                advance()
+        return Attacked.joined(repr(self), sizes, found, moved.detach())
+
+    def _batch(
+        self, problem: Problem, x: Tensor, y: Tensor, sizes: Sequence[float], seed: int, ids: Tensor
+    ) -> Found:
+        """Attack one batch at each size, smallest first, standing rows only."""
+        found = problem.clean(x, y, len(sizes))
+        found.saturated &= self.needs_gradients
+        for k, epsilon in enumerate(sizes):
+            found.carry(k)
+            for attempt in self.attempts(problem) if epsilon else ():
+                rows = found.standing(k)
+                if not len(rows):
+                    break
+                draws = Keyed(seed, ("attack", attempt.name, attempt.number), ids[rows.to(ids.device)])
+                attempt.make(found, k, rows, problem, x, y, epsilon, draws)
+        return found
+
+    def attempts(self, problem: Problem) -> Iterator["Attempt"]:  # noqa: ARG002
+        """Yield the attempts of an evaluation, each made on the rows that the ones before left standing."""
+        for restart in range(self.restarts):
+            yield Attempt(self.name, restart, self.search, self.loss)
+
+    @abstractmethod
+    def search(
+        self, problem: Problem, x: Tensor, y: Tensor, epsilon: float, draws: Draws, *, track: bool = False
+    ) -> Tried:
+        """Return the `Tried` of one attempt; with `track`, the best iterate beside the last one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """One search of an evaluation: name and number are the address of its draws, the label is for the record."""
+
+    name: str
+    number: int
+    search: Callable[..., Tried]
+    loss: Loss
+    label: str = ""
+
+    def make(
+        self,
+        found: Found,
+        k: int,
+        rows: Tensor,
+        problem: Problem,
+        x: Tensor,
+        y: Tensor,
+        epsilon: float,
+        draws: Draws,
+    ) -> None:
+        """Search on some rows, and keep what is worse for the model."""
+        some = problem.of(rows).climbing(self.loss, y[rows])
+        tried = self.search(some, x[rows], y[rows], epsilon, draws, track=True)
+        found.keep(k, rows, tried.better(some, y[rows]), tried.flat, self.label or self.name)
+
+
+def _plain(y: Tensor) -> Tensor:
+    return y.detach().clone() if y.is_inference() else y.detach()
+
+
+def _sizes(attack: Attack, epsilons: Sequence[float] | None) -> tuple[float, ...]:
+    sizes = tuple(sorted({float(e) for e in ([attack.epsilon] if epsilons is None else epsilons)}))
+    if not sizes or sizes[0] < 0:
+        raise SettingError(f"`epsilons={epsilons}`: give at least one size, all of them 0 or more.")
+    return sizes
+
+
+def short_of_the_edge(attack: Any, epsilon: float, size: float, steps: int) -> None:
+    """Warn where all steps together cannot reach the edge of the ball."""
+    if size * steps < epsilon * (1 - 1e-9):
+        warnings.warn(
+            f"{type(attack).__name__}: {steps} steps of {size:g} reach {size * steps:g} of epsilon {epsilon:g}: the model "
+            "looks more robust than it is. Use step_size=None, larger steps or more of them.",
+            stacklevel=4,
+        )
+
+
+@dataclass_transform(frozen_default=True)
+def attack(kind: type[A]) -> type[A]:
+    """Make a class an attack: a frozen record, checked by its types, `epsilon` first."""
+    config = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+    made: Any = dataclass(frozen=True, config=config)(kind)
+    check = made.__init__
+
+    @functools.wraps(check)
+    def checked(self: Attack, *epsilon: float, **settings: Any) -> None:
+        if len(epsilon) > 1:
+            raise SettingError(
+                f"`{kind.__name__}{epsilon!r}`: only epsilon is positional; name the other settings."
+            )
+        try:
+            check(self, *epsilon, **settings)
+        except ValidationError as error:
+            said = [_explain(kind, made, e) for e in error.errors()]
+            raise SettingError(" ".join(dict.fromkeys(said))) from None
+
+    made.__init__ = checked
+    return made  # type: ignore[no-any-return]
+
+
+def _explain(kind: type, made: Any, error: Any) -> str:
+    known = list(made.__dataclass_fields__)
+    field = next((str(p) for p in error["loc"] if str(p) in known), str(error["loc"][0]))
+    field = "epsilon" if field == "0" else field
+    given = f"`{kind.__name__}({field}={error['input']!r})`: "
+    if error["type"] == "unexpected_keyword_argument":
+        return f"{given}no such setting; {kind.__name__} has {listed(known, 12)}.{nearest(field, known)}"
+    return f"{given}expected {str(error['msg']).removeprefix('Input should be ')}."
+
+
+__all__ = ["Attack", "Attacked", "PerRow", "attack"]

@@ -1,0 +1,80 @@
+"""Tensors overwritten for a while, and put back bit for bit whatever happens in between."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from hormesis.errors import ModelError
+
+WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def write(tensor: Tensor, value: Tensor) -> None:
+    """Overwrite a tensor in place, outside of autograd; cached casts of it are dropped, or autocast would use them."""
+    with torch._C.DisableTorchFunction(), torch.inference_mode(mode=tensor.is_inference()), torch.no_grad():
+        tensor.copy_(value)
+    torch.clear_autocast_cache()
+
+
+class Kept:
+    """Copies of tensors, made before anything is written to them."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            self._copies = [(t, t.detach().clone()) for t in tensors]
+        self._sums: list[Tensor] = []
+
+    def seal(self) -> None:
+        """Remember what the tensors hold now, to tell whether somebody else writes to them."""
+        self._sums = self._checksums()
+
+    def broken(self) -> bool:
+        """Tell whether a sealed tensor holds other bits by now: restoring would undo somebody's work."""
+        pairs = list(zip(self._sums, self._checksums(), strict=True)) if self._sums else []
+        return any(bool(now != then) for then, now in pairs)
+
+    def _checksums(self) -> list[Tensor]:
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            return [t.detach().view(WORDS[t.element_size()]).sum(dtype=torch.int64) for t, _ in self._copies]
+
+    def restore(self) -> None:
+        """Write the copies back, in reverse order; an interrupt waits until all are back."""
+        left, interrupt = list(self._copies), None
+        while left:
+            try:
+                write(*left[-1])
+                left.pop()
+            except KeyboardInterrupt as stop:
+                interrupt = stop
+        if interrupt is not None:
+            raise interrupt
+
+
+@contextmanager
+def kept(tensors: Sequence[Tensor], what: str) -> Iterator[Kept]:
+    """Put tensors back to their exact bits at the end of a block, also after an exception or Ctrl-C.
+
+    Raises
+    ------
+    ModelError
+        Sealed tensors were written to inside the block, as `optimizer.step()` does: what was written is undone.
+
+    >>> w = torch.ones(2)
+    >>> with kept([w], "this block"):
+    ...     write(w, torch.zeros(2))
+    >>> w
+    tensor([1., 1.])
+    """
+    held, lost = Kept(tensors), False
+    try:
+        yield held
+        lost = held.broken()
+    finally:
+        held.restore()
+    if lost:
+        raise ModelError(
+            f"Weights were written to inside {what}, by `optimizer.step()` or `load_state_dict`: "
+            "that was undone with the noise; call it after the block."
+        )

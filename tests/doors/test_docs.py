@@ -1,0 +1,20 @@
+"""What the docs point at is there: files, and tests by name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for words, link in re.findall(r"\[([^\]]+)\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if link.startswith("http"):
+            continue
+        target = page.parent / link
+        assert target.exists(), f"{words}: {link}"
+        if target.name.startswith("test_"):
+            assert f"def test_{words.strip('`')}(" in target.read_text(), f"{link} has no test_{words}"
