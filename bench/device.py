@@ -10,8 +10,9 @@ import torch
 from hormesis import Profile
 from hormesis.key import Draw
 from hormesis.noise import GaussianNoise, SwapNoise
-from hormesis.torch import device, keyed
-from hormesis.torch.tensors import TensorTable
+from hormesis.torch import keyed
+from hormesis.torch.doors import device
+from hormesis.torch.doors.tensors import TensorTable
 
 
 def seconds(call: Callable[[], object], where: torch.device, rounds: int) -> float:

@@ -25,7 +25,7 @@ def open_table(data: Any) -> Table:
             )
         return ArrayTable(data)
     if is_tensor(data):
-        from hormesis.torch.tensors import TensorTable
+        from hormesis.torch.doors.tensors import TensorTable
 
         return TensorTable(data)
     frame = _narwhals(data)

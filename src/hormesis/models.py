@@ -245,7 +245,7 @@ def as_model(model: Any, X: Any, y: Any) -> Any:
     """Return torch modules and skorch nets as models that take tables, any other model as it is."""
     if not _of_torch(model):
         return model
-    from hormesis.torch.model import model_of
+    from hormesis.torch.doors.model import model_of
 
     return model_of(model, X, y)
 
@@ -261,7 +261,7 @@ def as_estimator(model: Any, shape: tuple[int, ...], y: Any, seed: int) -> Any:
     """Return torch modules and skorch nets as estimators that fit on tables, any other model as it is."""
     if not _of_torch(model):
         return model
-    from hormesis.torch.trainable import TorchEstimator
+    from hormesis.torch.doors.trainable import TorchEstimator
 
     return TorchEstimator.of(model, shape, y, seed)
 

@@ -12,8 +12,8 @@ from hormesis.errors import DataError, MissingExtraError
 from hormesis.torch.adapters import timm as timm_form
 from hormesis.torch.adapters.loop import NoisyBatches
 from hormesis.torch.attacks.gradient import PGD
-from hormesis.torch.layers import GaussianNoise, Masking
-from hormesis.torch.mix import cutmix, mixup
+from hormesis.torch.batches.mix import cutmix, mixup
+from hormesis.torch.layers.cells import GaussianNoise, Masking
 
 # Lightning's own: it calls torch's old name of a test, and counts the machine's cores
 pytestmark = [

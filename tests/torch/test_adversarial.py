@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from hormesis.errors import SettingError
 from hormesis.torch import FGSM, PGD, FreeTraining, OverfittingAlarm, Space, trades_loss
-from hormesis.torch.adversarial import fit_loss
+from hormesis.torch.attacks.training import fit_loss
 
 IMAGE = Space.image()
 

@@ -7,7 +7,7 @@ from torch import nn
 from hormesis.errors import SettingError
 from hormesis.torch.attacks.apgd import APGD, Halving, Sparse, checkpoints
 from hormesis.torch.attacks.gradient import PGD
-from hormesis.torch.space import Space
+from hormesis.torch.attacks.space import Space
 
 
 def net(outputs: int = 4) -> nn.Module:

@@ -13,8 +13,8 @@ from hormesis.torch.attacks.apgd import APGD
 from hormesis.torch.attacks.base import Attack
 from hormesis.torch.attacks.ensemble import Ensemble
 from hormesis.torch.attacks.gradient import FGSM, PGD
+from hormesis.torch.attacks.space import Space
 from hormesis.torch.attacks.square import Square
-from hormesis.torch.space import Space
 
 QUICK = [
     FGSM(0.3),

@@ -8,8 +8,8 @@ from torch import nn
 from hormesis.torch.attacks.apgd import APGD
 from hormesis.torch.attacks.ensemble import Ensemble
 from hormesis.torch.attacks.gradient import FGSM, PGD
+from hormesis.torch.attacks.space import Space
 from hormesis.torch.attacks.square import Square
-from hormesis.torch.space import Space
 
 DUAL = {"linf": 1, "l2": 2, "l1": torch.inf}
 SIZES = {"linf": [0.05, 0.15, 0.3], "l2": [0.2, 0.5, 0.9], "l1": [0.3, 0.9, 1.8]}

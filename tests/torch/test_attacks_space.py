@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hormesis.torch.attacks.apgd import APGD
+from hormesis.torch.attacks.ball import BALLS, L1
 from hormesis.torch.attacks.ensemble import Ensemble
 from hormesis.torch.attacks.gradient import FGSM, PGD
+from hormesis.torch.attacks.space import Space
 from hormesis.torch.attacks.square import Square
-from hormesis.torch.ball import BALLS, L1
-from hormesis.torch.space import Space
 
 GROUP = [5, 6, 7]
 QUICK = {

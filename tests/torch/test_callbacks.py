@@ -8,10 +8,10 @@ from skorch.callbacks import Callback
 
 from hormesis.errors import SettingError
 from hormesis.torch.attacks.gradient import PGD
-from hormesis.torch.callbacks import DoseWarmup, OverfittingStop, RobustnessLog, robustness
-from hormesis.torch.layers import GaussianNoise
-from hormesis.torch.nets import TabularNetClassifier
-from hormesis.torch.space import Space
+from hormesis.torch.attacks.space import Space
+from hormesis.torch.layers.cells import GaussianNoise
+from hormesis.torch.nets.callbacks import DoseWarmup, OverfittingStop, RobustnessLog, robustness
+from hormesis.torch.nets.estimators import TabularNetClassifier
 
 KEYS = ("clean_acc", "gaussian_acc", "fgsm_acc", "pgd_acc")
 

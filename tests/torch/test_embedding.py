@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hormesis.errors import DataError, ModelError
-from hormesis.torch.embedding import EmbeddingNoise, noisy_embeddings, true_lengths
+from hormesis.torch.layers.embedding import EmbeddingNoise, noisy_embeddings, true_lengths
 
 PADDED = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
 PACKED = torch.tensor([[0, 1, 2, 3, 0, 1]])

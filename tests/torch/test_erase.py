@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hormesis.errors import DataError, SettingError
-from hormesis.torch.erase import cutout, random_erasing
+from hormesis.torch.batches.erase import cutout, random_erasing
 
 erasers = pytest.mark.parametrize(
     "erase",

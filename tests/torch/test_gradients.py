@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from hormesis.errors import SettingError
-from hormesis.torch.gradients import add_gradient_noise, gradient_noise, noise_at
-from hormesis.torch.weights import KEYED
+from hormesis.torch.weights.gradients import add_gradient_noise, gradient_noise, noise_at
+from hormesis.torch.weights.noise import KEYED
 
 SURE = 4.9
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from hormesis.errors import DataError, SettingError
 from hormesis.torch.dice import coins, normals
-from hormesis.torch.layers import FeatureDropout, GaussianDropout, GaussianNoise, Masking, SwapNoise
-from hormesis.torch.paths import DropBlock, StochasticDepth, linear_depth
+from hormesis.torch.layers.cells import FeatureDropout, GaussianDropout, GaussianNoise, Masking, SwapNoise
+from hormesis.torch.layers.paths import DropBlock, StochasticDepth, linear_depth
 
 
 def within(count, n, p, z=4.9):

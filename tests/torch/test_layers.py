@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from hormesis.torch.dice import coins
-from hormesis.torch.embedding import EmbeddingNoise
-from hormesis.torch.layers import (
+from hormesis.torch.layers.base import NoiseLayer
+from hormesis.torch.layers.cells import (
     FeatureDropout,
     GaussianDropout,
     GaussianNoise,
@@ -19,8 +19,8 @@ from hormesis.torch.layers import (
     SwapNoise,
     seed_noise,
 )
-from hormesis.torch.noise_layer import NoiseLayer
-from hormesis.torch.paths import DropBlock, StochasticDepth
+from hormesis.torch.layers.embedding import EmbeddingNoise
+from hormesis.torch.layers.paths import DropBlock, StochasticDepth
 
 SHAPES = {"table": (64, 6), "series": (32, 3, 16), "image": (16, 3, 8, 8)}
 EVERY = {

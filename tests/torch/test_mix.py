@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from hormesis.errors import DataError, ModelError, SettingError
+from hormesis.torch.batches.mix import cutmix, manifold_mixup, mixup
+from hormesis.torch.batches.targets import label_smoothing
 from hormesis.torch.dice import symmetric_beta
-from hormesis.torch.mix import cutmix, manifold_mixup, mixup
-from hormesis.torch.targets import label_smoothing
 
 SHAPES = [(9, 7), (9, 3, 12), (9, 3, 8, 10), (9, 2, 4, 5, 6)]
 both = pytest.mark.parametrize("mix", [mixup, cutmix])

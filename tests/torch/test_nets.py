@@ -18,10 +18,15 @@ import hormesis as hz
 from hormesis.errors import DataError, SettingError
 from hormesis.noise import GaussianNoise, LabelFlips, MissingValues
 from hormesis.torch.attacks.gradient import PGD
-from hormesis.torch.layers import GaussianNoise as GaussianLayer
-from hormesis.torch.layers import NoiseLayer
-from hormesis.torch.nets import ConvNetClassifier, ConvNetRegressor, TabularNetClassifier, TabularNetRegressor
-from hormesis.torch.noisy_net import Batches, Rows
+from hormesis.torch.layers.cells import GaussianNoise as GaussianLayer
+from hormesis.torch.layers.cells import NoiseLayer
+from hormesis.torch.nets.estimators import (
+    ConvNetClassifier,
+    ConvNetRegressor,
+    TabularNetClassifier,
+    TabularNetRegressor,
+)
+from hormesis.torch.nets.skorch_nets import Batches, Rows
 from hormesis.torch.source import generator
 
 FLOAT32 = "the net computes in float32: a batch of another size may round another way"
@@ -383,7 +388,7 @@ def test_label_noise_in_a_recipe_reaches_the_targets_alone():
 
 
 def test_share_of_rows_stays_clean():
-    from hormesis.torch.techniques import GaussianInput, KeepClean, Step, chain
+    from hormesis.torch.nets.techniques import GaussianInput, KeepClean, Step, chain
 
     x, y = torch.zeros(10_000, 2), torch.zeros(10_000).long()
     step = Step(torch.nn.Identity(), x, y, x, y, None, generator(0, "t"), 1.0, torch.sub)

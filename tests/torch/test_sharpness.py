@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from hormesis.errors import ModelError, SettingError
-from hormesis.torch.sharpness import AWP, SAM
-from hormesis.torch.weights import weight_noise
+from hormesis.torch.weights.noise import weight_noise
+from hormesis.torch.weights.sharpness import AWP, SAM
 
 BOTH = pytest.mark.parametrize("climb", [lambda m: SAM(m, 0.05), lambda m: SAM(m, 0.5, adaptive=True), AWP])
 x = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))

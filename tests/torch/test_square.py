@@ -10,8 +10,8 @@ from torch import nn
 
 from hormesis.errors import DataError, ModelError, SettingError
 from hormesis.torch.attacks.patches import Blocks, Patches, bump
+from hormesis.torch.attacks.space import Space
 from hormesis.torch.attacks.square import Square, share_at
-from hormesis.torch.space import Space
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from hormesis.guard import Guard
 from hormesis.models import as_model
 from hormesis.noise import GaussianNoise
 from hormesis.torch import PGD
-from hormesis.torch.model import module_of, place
-from hormesis.torch.trainable import TorchEstimator
+from hormesis.torch.doors.model import module_of, place
+from hormesis.torch.doors.trainable import TorchEstimator
 
 LEVELS = [0.3, 1.0]
 
@@ -129,7 +129,7 @@ def test_batches_change_nothing(digits, monkeypatch):
     X, y = digits
     model = as_model(Net(), X, y)
     whole = model.predict_proba(X)
-    monkeypatch.setattr("hormesis.torch.model.MOST_ROWS", 100)
+    monkeypatch.setattr("hormesis.torch.doors.model.MOST_ROWS", 100)
     assert np.allclose(model.predict_proba(X), whole, atol=1e-6)
 
 

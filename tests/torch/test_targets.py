@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hormesis.torch.mix import mixup
-from hormesis.torch.targets import MixedTarget, label_smoothing
+from hormesis.torch.batches.mix import mixup
+from hormesis.torch.batches.targets import MixedTarget, label_smoothing
 
 
 def rows(shape):

@@ -21,8 +21,8 @@ from hormesis.noise import (
     UnitErrors,
     Where,
 )
-from hormesis.torch import device
-from hormesis.torch.tensors import TensorTable
+from hormesis.torch.doors import device
+from hormesis.torch.doors.tensors import TensorTable
 
 no_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 FLOATS = [torch.float16, torch.float32, torch.float64]

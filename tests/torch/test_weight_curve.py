@@ -10,8 +10,8 @@ from torch import nn
 
 from hormesis.errors import DataError, HormesisError, SettingError
 from hormesis.results import Curve
-from hormesis.torch.weight_curve import LEVELS, weight_curve
-from hormesis.torch.weights import weight_noise
+from hormesis.torch.weights.curve import LEVELS, weight_curve
+from hormesis.torch.weights.noise import weight_noise
 
 rng = torch.Generator().manual_seed(0)
 X = torch.randn(300, 6, generator=rng)

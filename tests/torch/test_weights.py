@@ -15,9 +15,9 @@ from torch import nn
 
 from hormesis import key
 from hormesis.errors import ModelError, SettingError
-from hormesis.torch import kept
-from hormesis.torch.selection import weights_of
-from hormesis.torch.weights import FAST, KEYED, WeightDraw, spread, weight_noise
+from hormesis.torch.weights import kept
+from hormesis.torch.weights.noise import FAST, KEYED, WeightDraw, spread, weight_noise
+from hormesis.torch.weights.selection import weights_of
 
 MEMORY = ("copy", "none")
 SURE = 4.9  # standard errors: a normal goes beyond with probability 1e-6
@@ -109,7 +109,7 @@ def test_ctrl_c_in_the_middle_of_a_write_loses_no_weight(monkeypatch, at):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(kept, "write", interrupted)
-    monkeypatch.setattr("hormesis.torch.weights.write", interrupted)
+    monkeypatch.setattr("hormesis.torch.weights.noise.write", interrupted)
     with pytest.raises(KeyboardInterrupt), weight_noise(model, 0.3, seed=0):
         pass
     assert same(model, before)
@@ -157,11 +157,12 @@ def test_blocks_nest(inner, outer):
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted as Linux does")
 def test_noise_without_a_copy_takes_no_memory_worth_naming():
     code = """
-import resource, torch
+import pathlib, re, torch
 from torch import nn
-from hormesis.torch.weights import weight_noise
+from hormesis.torch.weights.noise import weight_noise
 model = nn.Sequential(*[nn.Linear(1024, 1024) for _ in range(24)])
-x, peak = torch.zeros(2, 1024), lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+x, status = torch.zeros(2, 1024), pathlib.Path("/proc/self/status")
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) / 1024
 model(x).sum().backward()
 for memory in ("none", "copy"):
     a = peak()

@@ -16,7 +16,7 @@ from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, 
 from hormesis.profile import Profile
 from hormesis.torch import FGSM, PGD
 from hormesis.torch.attacks.square import Square
-from hormesis.torch.worst import Adversarial
+from hormesis.torch.attacks.worst import Adversarial
 
 
 @pytest.fixture(scope="module")

@@ -11,33 +11,33 @@ except ImportError as error:
     raise MissingExtraError("hormesis.torch needs PyTorch: pip install 'hormesis[torch]'.") from error
 
 _ROOMS = {
-    "adversarial": ("FreeTraining", "OverfittingAlarm", "trades_loss"),
     "attacks.apgd": ("APGD",),
     "attacks.attacked": ("Attacked",),
     "attacks.ensemble": ("Ensemble",),
     "attacks.gradient": ("FGSM", "PGD"),
+    "attacks.space": ("Space",),
     "attacks.square": ("Square",),
-    "callbacks": ("DoseWarmup", "OverfittingStop", "RobustnessLog"),
+    "attacks.training": ("FreeTraining", "OverfittingAlarm", "trades_loss"),
+    "attacks.worst": ("Adversarial",),
+    "batches.erase": ("cutout", "random_erasing"),
+    "batches.mix": ("cutmix", "manifold_mixup", "mixup"),
+    "batches.targets": ("MixedTarget", "label_smoothing"),
     "certificates": ("CertifiedAccuracy", "Certificates"),
-    "embedding": ("EmbeddingNoise", "noisy_embeddings"),
-    "erase": ("cutout", "random_erasing"),
-    "gradients": ("add_gradient_noise", "gradient_noise", "noise_at"),
-    "noise_layer": ("NoiseLayer",),
     "keyed": ("below_like", "normal_like", "uniform_like"),
-    "layers": (
+    "layers.base": ("NoiseLayer",),
+    "layers.cells": (
         "FeatureDropout", "GaussianDropout", "GaussianNoise", "Masking", "SwapNoise", "seed_noise"
     ),
-    "mix": ("cutmix", "manifold_mixup", "mixup"),
-    "nets": ("ConvNetClassifier", "ConvNetRegressor", "TabularNetClassifier", "TabularNetRegressor"),
-    "paths": ("DropBlock", "StochasticDepth", "linear_depth"),
+    "layers.embedding": ("EmbeddingNoise", "noisy_embeddings"),
+    "layers.paths": ("DropBlock", "StochasticDepth", "linear_depth"),
+    "nets.callbacks": ("DoseWarmup", "OverfittingStop", "RobustnessLog"),
+    "nets.estimators": ("ConvNetClassifier", "ConvNetRegressor", "TabularNetClassifier", "TabularNetRegressor"),
     "quiet": ("attacking",),
-    "sharpness": ("AWP", "SAM"),
     "smoothing": ("Smoothed",),
-    "space": ("Space",),
-    "targets": ("MixedTarget", "label_smoothing"),
-    "weight_curve": ("WeightCurve", "weight_curve"),
-    "weights": ("weight_noise",),
-    "worst": ("Adversarial",),
+    "weights.curve": ("WeightCurve", "weight_curve"),
+    "weights.gradients": ("add_gradient_noise", "gradient_noise", "noise_at"),
+    "weights.noise": ("weight_noise",),
+    "weights.sharpness": ("AWP", "SAM"),
 }  # fmt: skip
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = sorted(_WHERE)  # noqa: PLE0605

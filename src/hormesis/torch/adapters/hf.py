@@ -5,8 +5,8 @@ from typing import Any
 from torch import nn
 
 from hormesis.errors import MissingExtraError
-from hormesis.torch.embedding import noisy_embeddings
-from hormesis.torch.layers import NoiseLayer, seed_noise
+from hormesis.torch.layers.cells import NoiseLayer, seed_noise
+from hormesis.torch.layers.embedding import noisy_embeddings
 from hormesis.torch.source import generator
 
 try:

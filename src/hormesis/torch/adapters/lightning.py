@@ -4,7 +4,7 @@ from typing import Any
 
 from hormesis.errors import DataError, MissingExtraError
 from hormesis.torch.adapters.loop import BatchNoise, noised
-from hormesis.torch.layers import NoiseLayer, seed_noise
+from hormesis.torch.layers.cells import NoiseLayer, seed_noise
 from hormesis.torch.source import generator
 
 try:
@@ -19,7 +19,7 @@ class NoisyBatches(Callback):  # type: ignore[misc]
     Noise is a function of seed, epoch, batch and rank, so a run resumed from a checkpoint repeats it. `noises` are as in
     `adapters.loop.NoisyBatches`. Attacks work in test loops as they are, also under Lightning's inference mode.
 
-    >>> from hormesis.torch.layers import GaussianNoise
+    >>> from hormesis.torch.layers.cells import GaussianNoise
     >>> NoisyBatches(GaussianNoise(0.1), seed=3).seed
     3
     """

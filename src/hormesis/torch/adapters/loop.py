@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Generator
 
-from hormesis.torch.layers import NoiseLayer
+from hormesis.torch.layers.cells import NoiseLayer
 from hormesis.torch.source import generator
 
 BatchNoise = Callable[..., Any]
@@ -32,7 +32,7 @@ class NoisyBatches:
     Examples
     --------
     >>> import torch
-    >>> from hormesis.torch.layers import GaussianNoise
+    >>> from hormesis.torch.layers.cells import GaussianNoise
     >>> loader = NoisyBatches([(torch.zeros(2, 3), torch.zeros(2))], GaussianNoise(0.1))
     >>> (first, _), (second, _) = next(iter(loader)), next(iter(loader))
     >>> torch.equal(first, second)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from hormesis.torch.mix import cutmix, mixup
+from hormesis.torch.batches.mix import cutmix, mixup
+from hormesis.torch.batches.targets import MixedTarget, label_smoothing
 from hormesis.torch.source import Seed, Source
-from hormesis.torch.targets import MixedTarget, label_smoothing
 
 
 class Mixup:

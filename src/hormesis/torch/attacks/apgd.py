@@ -10,11 +10,11 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
+from hormesis.torch.attacks.ball import L1, Ball, Draws
 from hormesis.torch.attacks.base import Attack, Attempt, Epsilon, Loss, Steps, attack
+from hormesis.torch.attacks.losses import PerRow, one_logit
 from hormesis.torch.attacks.problem import Problem, Tried
-from hormesis.torch.ball import L1, Ball, Draws
-from hormesis.torch.losses import PerRow, one_logit
-from hormesis.torch.space import Norm
+from hormesis.torch.attacks.space import Norm
 
 MOMENTUM = 0.75
 RISING = 0.75

@@ -16,12 +16,12 @@ from torch import Tensor
 from hormesis.errors import DataError, SettingError, listed, nearest
 from hormesis.progress import track
 from hormesis.torch.attacks.attacked import Attacked, Found
+from hormesis.torch.attacks.ball import Draws
+from hormesis.torch.attacks.losses import PerRow
 from hormesis.torch.attacks.problem import Keyed, Problem, Stream, Tally, Tried, batch_of, part_of
-from hormesis.torch.ball import Draws
-from hormesis.torch.losses import PerRow
+from hormesis.torch.attacks.space import Norm, Space
 from hormesis.torch.quiet import Model, attacking
 from hormesis.torch.source import Seed, Source
-from hormesis.torch.space import Norm, Space
 
 Epsilon = Annotated[float, Ge(0)]
 Steps = Annotated[int, Ge(1)]
@@ -46,7 +46,7 @@ class Attack(ABC):
 
     def as_noise(self) -> Any:
         """Return the attack as a noise that `stress` takes; its level is epsilon."""
-        from hormesis.torch.worst import Adversarial
+        from hormesis.torch.attacks.worst import Adversarial
 
         return Adversarial(self.epsilon, attack=self)
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from hormesis.errors import ModelError
 from hormesis.torch.attacks.attacked import Attacked
+from hormesis.torch.attacks.space import Space
 from hormesis.torch.quiet import Model, unwrapped
-from hormesis.torch.space import Space
 
 LEAST = 1e-12
 

@@ -9,13 +9,13 @@ from torch import Tensor
 from hormesis.errors import SettingError
 from hormesis.torch.attacks.apgd import APGD
 from hormesis.torch.attacks.attacked import Attacked, Found, noted
+from hormesis.torch.attacks.ball import Draws
 from hormesis.torch.attacks.base import Attack, Attempt, Epsilon, Loss, Steps, attack
 from hormesis.torch.attacks.checks import ledger, suspicions
 from hormesis.torch.attacks.problem import Problem, Tried
+from hormesis.torch.attacks.space import Norm
 from hormesis.torch.attacks.square import Square
-from hormesis.torch.ball import Draws
 from hormesis.torch.quiet import Model
-from hormesis.torch.space import Norm
 
 MANY = 10_000
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from hormesis.torch.attacks.ball import Draws
 from hormesis.torch.attacks.base import Attack, Epsilon, Loss, Positive, Steps, attack, short_of_the_edge
 from hormesis.torch.attacks.problem import Problem, Tried
-from hormesis.torch.ball import Draws
-from hormesis.torch.space import Norm
+from hormesis.torch.attacks.space import Norm
 
 
 @attack

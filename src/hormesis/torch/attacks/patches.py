@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from hormesis.torch.ball import Ball, Draws
+from hormesis.torch.attacks.ball import Ball, Draws
 
 FEW = 1e-12
 

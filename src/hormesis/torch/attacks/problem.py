@@ -10,12 +10,12 @@ from torch import Tensor
 
 from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
 from hormesis.torch.attacks.attacked import Found
-from hormesis.torch.ball import Ball, Draws
+from hormesis.torch.attacks.ball import Ball, Draws
+from hormesis.torch.attacks.losses import Goal, PerRow, goal_of, saturated
+from hormesis.torch.attacks.space import Norm, Space
 from hormesis.torch.keyed import normal_like, uniform_like
-from hormesis.torch.losses import Goal, PerRow, goal_of, saturated
 from hormesis.torch.quiet import Model, outputs
 from hormesis.torch.source import Source
-from hormesis.torch.space import Norm, Space
 
 HALF_SCALE = 1024.0
 

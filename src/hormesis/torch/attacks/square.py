@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from hormesis.torch.attacks.attacked import Attacked
+from hormesis.torch.attacks.ball import Ball, Draws
 from hormesis.torch.attacks.base import Attack, Epsilon, Loss, Steps, attack
 from hormesis.torch.attacks.bridge import bridged
 from hormesis.torch.attacks.patches import Blocks, Patches, Windows
 from hormesis.torch.attacks.problem import Problem, Tried
-from hormesis.torch.ball import Ball, Draws
-from hormesis.torch.space import Space
+from hormesis.torch.attacks.space import Space
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Of 10,000 queries, those after which the share of features that change is halved."""

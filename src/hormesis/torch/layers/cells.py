@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hormesis.errors import DataError, SettingError
 from hormesis.torch.dice import coins, normals
-from hormesis.torch.noise_layer import Mode, NoiseLayer, known_mode
+from hormesis.torch.layers.base import Mode, NoiseLayer, known_mode
 from hormesis.torch.source import Seed
 
 __all__ = [

@@ -24,7 +24,7 @@ from hormesis.profile import ColumnProfile, Profile
 from hormesis.torch import keyed
 
 if TYPE_CHECKING:
-    from hormesis.torch.tensors import TensorTable
+    from hormesis.torch.doors.tensors import TensorTable
 
 
 class Block:

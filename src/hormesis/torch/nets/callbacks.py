@@ -11,15 +11,15 @@ from skorch.dataset import unpack_data
 from torch import Tensor, nn
 
 from hormesis.errors import SettingError
-from hormesis.torch.adversarial import OverfittingAlarm
 from hormesis.torch.attacks.base import Attack
 from hormesis.torch.attacks.gradient import FGSM, PGD
-from hormesis.torch.layers import seed_noise
+from hormesis.torch.attacks.space import Space
+from hormesis.torch.attacks.training import OverfittingAlarm
+from hormesis.torch.layers.cells import seed_noise
+from hormesis.torch.nets.techniques import Layers
+from hormesis.torch.nets.worst_batches import filled
 from hormesis.torch.quiet import attacking, outputs
 from hormesis.torch.source import generator
-from hormesis.torch.space import Space
-from hormesis.torch.techniques import Layers
-from hormesis.torch.worst_batches import filled
 
 
 class RobustnessLog(Callback):  # type: ignore[misc]
@@ -49,7 +49,7 @@ class RobustnessLog(Callback):  # type: ignore[misc]
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from hormesis.torch.nets import TabularNetClassifier
+    >>> from hormesis.torch.nets.estimators import TabularNetClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> log = RobustnessLog(sigma=0.5, epsilon=0.1)
     >>> net = TabularNetClassifier(epochs=2, validation_fraction=0.2, callbacks=[log], random_state=0).fit(X, y)

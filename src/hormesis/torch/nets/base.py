@@ -19,16 +19,16 @@ from hormesis.errors import DataError, MissingExtraError, SettingError
 from hormesis.frames import is_frame, take
 from hormesis.key import key
 from hormesis.recipe import Recipe
-from hormesis.torch.callbacks import OverfittingStop
-from hormesis.torch.modules import Inside
-from hormesis.torch.plan import EpochView, Units, as_rows, techniques_of
+from hormesis.torch.nets.callbacks import OverfittingStop
+from hormesis.torch.nets.modules import Inside
+from hormesis.torch.nets.plan import EpochView, Units, as_rows, techniques_of
 from hormesis.torch.source import generator
 
 try:
     from skorch.callbacks import EarlyStopping
     from skorch.helper import predefined_split
 
-    from hormesis.torch.noisy_net import NoisyClassifier, NoisyRegressor, Rows
+    from hormesis.torch.nets.skorch_nets import NoisyClassifier, NoisyRegressor, Rows
 except ImportError as error:
     raise MissingExtraError(
         "The nets of hormesis.torch need skorch: pip install 'hormesis[torch]'."
@@ -266,7 +266,7 @@ def _seed(random_state: Any) -> int:
 
 
 def _squared(units: Units) -> dict[str, Any]:
-    from hormesis.torch.noisy_net import SquaredError
+    from hormesis.torch.nets.skorch_nets import SquaredError
 
     return {"criterion": SquaredError, "criterion__spread": units.target_spread}
 

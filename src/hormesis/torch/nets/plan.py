@@ -15,8 +15,8 @@ from hormesis.profile import Profile
 from hormesis.recipe import Recipe
 from hormesis.torch.attacks.base import Attack
 from hormesis.torch.attacks.gradient import FGSM, PGD
-from hormesis.torch.erase import cutout, random_erasing
-from hormesis.torch.techniques import (
+from hormesis.torch.batches.erase import cutout, random_erasing
+from hormesis.torch.nets.techniques import (
     Erase,
     GaussianInput,
     KeepClean,
@@ -31,7 +31,7 @@ from hormesis.torch.techniques import (
     Technique,
     WorstWeights,
 )
-from hormesis.torch.worst_batches import FreeReplays, Trades, WorstInputs
+from hormesis.torch.nets.worst_batches import FreeReplays, Trades, WorstInputs
 
 ADVERSARIAL = ("fgsm", "pgd", "trades", "free")
 MIXES = ("mixup", "cutmix", "manifold_mixup")

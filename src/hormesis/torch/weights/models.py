@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hormesis.errors import DataError
-from hormesis.torch.kept import kept, write
 from hormesis.torch.quiet import outputs
-from hormesis.torch.selection import Weight
-from hormesis.torch.weights import WeightDraw, added
+from hormesis.torch.weights.kept import kept, write
+from hormesis.torch.weights.noise import WeightDraw, added
+from hormesis.torch.weights.selection import Weight
 
 STACK = 1 << 27  # bytes of noisy weights held at a time
 MOST = 64

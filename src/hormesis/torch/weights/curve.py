@@ -15,10 +15,10 @@ from hormesis.models import Answers, Task
 from hormesis.results import Curve
 from hormesis.scoring import Scorer, scorers
 from hormesis.statistics import Sample
-from hormesis.torch.noisy_models import NoisyModels, Rows, Said
 from hormesis.torch.quiet import attacking, outputs
-from hormesis.torch.selection import Kinds, Names, plain, weights_of
-from hormesis.torch.weights import check_kind, check_level, scale_of
+from hormesis.torch.weights.models import NoisyModels, Rows, Said
+from hormesis.torch.weights.noise import check_kind, check_level, scale_of
+from hormesis.torch.weights.selection import Kinds, Names, plain, weights_of
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 Z95 = 1.959963984540054

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
-from hormesis.torch.boxes import box_mask, centred, paste
+from hormesis.torch.batches.boxes import box_mask, centred, paste
+from hormesis.torch.batches.targets import MixedTarget
 from hormesis.torch.dice import for_rows, symmetric_beta
 from hormesis.torch.source import Seed
-from hormesis.torch.targets import MixedTarget
 
 
 def mixup(x: Tensor, y: Tensor, alpha: float = 1.0, *, generator: Seed = None) -> tuple[Tensor, MixedTarget]:

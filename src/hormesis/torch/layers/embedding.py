@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from hormesis.errors import DataError, ModelError, listed
-from hormesis.torch.noise_layer import NoiseLayer
+from hormesis.torch.layers.base import NoiseLayer
 from hormesis.torch.source import Seed
 
 

@@ -15,8 +15,8 @@ from hormesis.key import key
 from hormesis.noise.base import Columns, Epsilons
 from hormesis.noise.worst import Victim, WorstCase
 from hormesis.profile import Kind, Profile
-from hormesis.torch.model import ALONE, has_module, inputs, module_of
-from hormesis.torch.space import Space
+from hormesis.torch.attacks.space import Space
+from hormesis.torch.doors.model import ALONE, has_module, inputs, module_of
 
 BATCH = 1024
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hormesis.errors import DataError, SettingError, listed, nearest
-from hormesis.torch.boxes import box_mask, centred, paste
+from hormesis.torch.batches.boxes import box_mask, centred, paste
 from hormesis.torch.dice import for_rows, normals
 from hormesis.torch.source import Seed, Source
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from hormesis.errors import DataError, SettingError
 from hormesis.torch.dice import coins
-from hormesis.torch.layers import kept
-from hormesis.torch.noise_layer import Mode, NoiseLayer, known_mode
+from hormesis.torch.layers.base import Mode, NoiseLayer, known_mode
+from hormesis.torch.layers.cells import kept
 from hormesis.torch.source import Seed
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hormesis.torch.adversarial import FreeTraining
 from hormesis.torch.attacks.base import Attack
-from hormesis.torch.space import Space
-from hormesis.torch.techniques import Next, Step, Technique
+from hormesis.torch.attacks.space import Space
+from hormesis.torch.attacks.training import FreeTraining
+from hormesis.torch.nets.techniques import Next, Step, Technique
 
 
 @dataclasses.dataclass(eq=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hormesis.errors import SettingError
 from hormesis.torch.source import Seed, Source
-from hormesis.torch.weights import FAST, check_kind, check_level
+from hormesis.torch.weights.noise import FAST, check_kind, check_level
 
 
 def noise_at(level: float, step: int, decay: float = 0.55) -> float:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from hormesis.torch.layers import FeatureDropout, GaussianNoise
-from hormesis.torch.paths import DropBlock, StochasticDepth
+from hormesis.torch.layers.cells import FeatureDropout, GaussianNoise
+from hormesis.torch.layers.paths import DropBlock, StochasticDepth
 
 FAR = 1e6  # a standardised value beyond this is no number that a net can answer to
 

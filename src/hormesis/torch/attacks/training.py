@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hormesis.errors import SettingError
+from hormesis.torch.attacks.ball import Ball
 from hormesis.torch.attacks.base import Attack
 from hormesis.torch.attacks.gradient import PGD
-from hormesis.torch.ball import Ball
-from hormesis.torch.losses import one_logit
+from hormesis.torch.attacks.losses import one_logit
+from hormesis.torch.attacks.space import Norm, Space
 from hormesis.torch.quiet import Model, outputs
 from hormesis.torch.source import Seed, Source
-from hormesis.torch.space import Norm, Space
 
 
 def trades_loss(

@@ -21,7 +21,7 @@ from hormesis.torch.keyed import exact
 class TensorTable:
     """A tensor; column names are the numbers of its flattened features.
 
-    Noise is made where the tensor is: on an accelerator for the noises of `hormesis.torch.device`, else through NumPy,
+    Noise is made where the tensor is: on an accelerator for the noises of `hormesis.torch.doors.device`, else through NumPy,
     which is lent the memory of a CPU tensor and copies it before it writes.
     """
 
@@ -96,7 +96,7 @@ class TensorTable:
         only: NDArray[np.bool_] | None,
     ) -> bool:
         """Make a noise on the tensor's own device; False where that is not possible."""
-        from hormesis.torch.device import made
+        from hormesis.torch.doors.device import made
 
         there = self._native.device.type != "cpu" and exact(self._native.device)
         return there and made(self, noise, profile, draw, row_id, only)

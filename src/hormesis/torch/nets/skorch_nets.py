@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 
-from hormesis.torch.layers import seed_noise
+from hormesis.torch.layers.cells import seed_noise
+from hormesis.torch.nets.techniques import Step, Technique, chain, learn
 from hormesis.torch.source import generator
-from hormesis.torch.techniques import Step, Technique, chain, learn
 
 View = Callable[[int, float], tuple[Tensor, Tensor | None]]
 AT_ONCE = 4096  # rows of one pass where nothing is learnt

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from hormesis.errors import ModelError, SettingError, nearest
 from hormesis.key import key
 from hormesis.torch import keyed
-from hormesis.torch.kept import kept, write
-from hormesis.torch.on_the_fly import OnTheFly, check_reachable, current
-from hormesis.torch.selection import Kinds, Names, Weight, weights_of
 from hormesis.torch.source import Seed, Source, generator
+from hormesis.torch.weights.kept import kept, write
+from hormesis.torch.weights.on_the_fly import OnTheFly, check_reachable, current
+from hormesis.torch.weights.selection import Kinds, Names, Weight, weights_of
 
 ROOT3 = math.sqrt(3.0)
 BLOCK = {"cpu": 1 << 16}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hormesis.errors import DataError, MissingExtraError
 from hormesis.key import key
 from hormesis.models import task_of
-from hormesis.torch.model import answer, finite, module_in, numbers_of, place, probabilities
+from hormesis.torch.doors.model import answer, finite, module_in, numbers_of, place, probabilities
 
 
 class Scaled(nn.Module):

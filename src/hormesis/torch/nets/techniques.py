@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hormesis.torch.gradients import add_gradient_noise
-from hormesis.torch.layers import NoiseLayer, SwapNoise
-from hormesis.torch.mix import cutmix, manifold_mixup, mixup
-from hormesis.torch.sharpness import AWP, SAM
-from hormesis.torch.targets import MixedTarget
-from hormesis.torch.weights import weight_noise
+from hormesis.torch.batches.mix import cutmix, manifold_mixup, mixup
+from hormesis.torch.batches.targets import MixedTarget
+from hormesis.torch.layers.cells import NoiseLayer, SwapNoise
+from hormesis.torch.weights.gradients import add_gradient_noise
+from hormesis.torch.weights.noise import weight_noise
+from hormesis.torch.weights.sharpness import AWP, SAM
 
 Next = Callable[["Step"], Tensor]
 PerRow = Callable[[Tensor, Tensor], Tensor]

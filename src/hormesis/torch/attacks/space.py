@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hormesis.errors import DataError, SettingError
 from hormesis.profile import Profile
-from hormesis.torch.ball import BALLS, Ball
+from hormesis.torch.attacks.ball import BALLS, Ball
 
 Norm = Literal["linf", "l2", "l1"]
 

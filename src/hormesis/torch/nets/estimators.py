@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Tensor
 
 from hormesis.errors import DataError
-from hormesis.torch.estimator import NetEstimator, Share
-from hormesis.torch.modules import ConvModule, Standardise, TabularModule
-from hormesis.torch.plan import Units, encoded
-from hormesis.torch.space import Space
+from hormesis.torch.attacks.space import Space
+from hormesis.torch.nets.base import NetEstimator, Share
+from hormesis.torch.nets.modules import ConvModule, Standardise, TabularModule
+from hormesis.torch.nets.plan import Units, encoded
 
 _SETTINGS = """
     lr, weight_decay, epochs, batch_size : float, float, int, int

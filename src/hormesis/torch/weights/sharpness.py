@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError, SettingError
-from hormesis.torch.kept import Kept, kept, write
-from hormesis.torch.on_the_fly import current
-from hormesis.torch.selection import plain
+from hormesis.torch.weights.kept import Kept, kept, write
+from hormesis.torch.weights.on_the_fly import current
+from hormesis.torch.weights.selection import plain
 
 Moves = Iterator[tuple[Tensor, Tensor]]
 

@@ -1,0 +1,1 @@
+"""Functions of a batch: mixing and erasing, per sample."""

@@ -1,0 +1,1 @@
+"""Torch through the house's doors: tensors as tables, modules as models."""

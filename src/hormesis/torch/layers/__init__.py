@@ -1,0 +1,1 @@
+"""Layers that add noise in training and are silent in evaluation."""

@@ -1,0 +1,1 @@
+"""Noise in weights and gradients, and the flatness of what is learnt."""
