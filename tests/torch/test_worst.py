@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
@@ -14,7 +14,7 @@ from hormesis.errors import ModelError, SettingError
 from hormesis.measure import Attackable
 from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, SwapNoise, WorstOf
 from hormesis.profile import Profile
-from hormesis.torch import FGSM, PGD
+from hormesis.torch import FGSM, PGD, Space
 from hormesis.torch.attacks.square import Square
 from hormesis.torch.attacks.worst import Adversarial
 
@@ -256,3 +256,18 @@ def test_repeats_and_seeds_are_other_starts_and_equal_seeds_are_equal(cancer):
     ]
     assert runs[0] == runs[1]
     assert net.weight.grad is None
+
+
+def test_an_attack_on_images_keeps_to_pixels():
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32)
+    net = torch.nn.Linear(64, 10, bias=False)
+    with torch.no_grad():
+        means = [torch.from_numpy(X[y == c].mean(0)) for c in range(10)]
+        net.weight.copy_(torch.stack(means) - torch.from_numpy(X.mean(0)))
+    exact = PGD(0.1).run(net, torch.from_numpy(X), torch.from_numpy(y), space=Space.image())
+    noise = PGD(0.1).as_noise(space=Space.image())
+    result = stress(net, X, y, noises=[noise], levels=[0.1], scoring="accuracy")
+    assert result.curves[0].score[0] == pytest.approx(exact.robust_accuracy[0], abs=1e-12)
+    free = stress(net, X, y, noises=[PGD(0.1)], levels=[0.1], scoring="accuracy")
+    assert free.curves[0].score != result.curves[0].score

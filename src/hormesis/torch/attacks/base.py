@@ -44,11 +44,11 @@ class Attack(ABC):
         """The class in lower case."""
         return type(self).__name__.lower()
 
-    def as_noise(self) -> Any:
-        """Return the attack as a noise that `stress` takes; its level is epsilon."""
+    def as_noise(self, space: Space | None = None) -> Any:
+        """Return the attack as a noise that `stress` takes; its level is epsilon, in the units of `space` where given."""
         from hormesis.torch.attacks.worst import Adversarial
 
-        return Adversarial(self.epsilon, attack=self)
+        return Adversarial(self.epsilon, attack=self, space=space)
 
     def perturb(
         self,

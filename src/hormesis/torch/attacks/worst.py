@@ -37,6 +37,8 @@ class Adversarial(WorstCase):
         Epsilon.
     attack : attack
         Such as `hormesis.torch.PGD()`; `stress` takes it directly.
+    space : Space, optional
+        Where a gradient attack may go, such as ``Space.image()``; epsilon is in its units. None: the training data's.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Adversarial(WorstCase):
 
     level: Epsilons = 0.1
     attack: Any = None
+    space: Space | None = None
     columns: Columns = "any"
     applies_to: ClassVar[tuple[Kind, ...]] = ("number", "integer", "boolean")
 
@@ -130,10 +133,15 @@ class Adversarial(WorstCase):
         module = module_of(victim.model)
         x = inputs(module, data)
         x = x if x.is_floating_point() else x.to(torch.float32)
+        found = self._run(module, x, _target(victim, x), self._room(table, profile, x), seed)
+        return written(data, list(range(len(table.names))), x, found)
+
+    def _room(self, table: Table, profile: Profile, x: Tensor) -> Space:
+        if self.space is not None:
+            return self.space
         still = set(range(len(table.names))) - set(self.selected(table, profile))
         space = _space(table, profile, list(range(len(table.names))), sorted(still))
-        found = self._run(module, x, _target(victim, x), space._shaped(tuple(x.shape[1:])), seed)
-        return written(data, list(range(len(table.names))), x, found)
+        return space._shaped(tuple(x.shape[1:]))
 
     def _by_answers(self, victim: Victim, data: Any, table: Table, profile: Profile, seed: int) -> Any:
         """Attack the movable columns of any table, by the answers to tables of its own kind."""
