@@ -26,8 +26,10 @@ check: $(DEV)/.made ## Lint, format, types, floors
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
-bench: $(DEV)/.made ## Time the noises against plain NumPy, as ratios in one run
+bench: $(DEV)/.made ## Time the noises against plain NumPy and torch, as ratios in one run
 	$(DEV)/bin/python bench/apply.py
+	$(DEV)/bin/python bench/device.py
+	$(DEV)/bin/python bench/torch_peers.py
 
 clean: ## Remove what the targets made
 	rm -rf $(DEV) $(CORE) demo-output demo-output.html

@@ -134,7 +134,11 @@ def measure(task, name, settings, seed):
         standardise="whole" if task.image else "columns", random_state=seed, **settings,
     )  # fmt: skip
     words = [c for c in X if not pd.api.types.is_numeric_dtype(X[c])] if isinstance(X, pd.DataFrame) else []
-    encoder = TableVectorizer(numeric="passthrough").fit(X) if words else FunctionTransformer()
+    encoder = (
+        TableVectorizer(numeric="passthrough").set_params(high_cardinality__random_state=0).fit(X)
+        if words
+        else FunctionTransformer()
+    )
     clear, clear_test = encoder.fit_transform(X), encoder.transform(X_test)
     started = time.process_time()
     net.fit(clear, y)

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from hormesis.models import Answers, model_task
+from hormesis.frames import as_array
+from hormesis.measure import Attackable
+from hormesis.models import Answers, as_input, as_model, model_task
+from hormesis.noise import WorstCase
 from hormesis.profile import Profile
 from hormesis.recipe import noisy
 from hormesis.scoring import Scoring, scorers
-from hormesis.stressing import LEVELS, Noises, classes_of, plan_of
+from hormesis.stressing import LEVELS, Noises, check_worst, classes_of, plan_of
 
 
 def robust_scorer(
@@ -43,15 +46,24 @@ def robust_scorer(
     """
 
     def score(model: Any, X: Any, y: Any) -> float:
-        values = np.asarray(y)
+        values = as_array(y)
+        X = as_input(X, [model])
+        model = as_model(model, X, values)
         task = model_task(model, values)
         classes = classes_of(model, values, task)
         judge = scorers(scoring, model, values, classes, task, seed)[0]
         profile = getattr(model, "profile_", None) or Profile.learn(X)
         found = []
-        for step, grid in plan_of(noises, levels, profile):
+        plan = plan_of(noises, levels, profile)
+        check_worst(plan, {"model": model})
+        for step, grid in plan:
             for level in grid if levels is not None else LEVELS[step.noise.unit][1:6:2]:
-                table, _ = noisy(step.at(level), X, profile, seed=seed)
+                dosed = step.at(level)
+                if isinstance(dosed.noise, WorstCase):
+                    victim = Attackable(model, values, classes, task)
+                    table = dosed.noise.against(victim, X, profile=profile, seed=seed)
+                else:
+                    table, _ = noisy(dosed, X, profile, seed=seed)
                 found.append(judge.held(judge.sample(Answers(model, table, classes, task))).value)
         return float(np.mean(found))
 

@@ -9,7 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
-from hormesis import Recipe, StressResult, stress
+from hormesis import Recipe, StressResult, robust_scorer, stress
 from hormesis.errors import ModelError, SettingError
 from hormesis.measure import Attackable
 from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, SwapNoise, WorstOf
@@ -271,3 +271,15 @@ def test_an_attack_on_images_keeps_to_pixels():
     assert result.curves[0].score[0] == pytest.approx(exact.robust_accuracy[0], abs=1e-12)
     free = stress(net, X, y, noises=[PGD(0.1)], levels=[0.1], scoring="accuracy")
     assert free.curves[0].score != result.curves[0].score
+
+
+def test_a_robust_scorer_takes_attacks(cancer):
+    X, y, model = cancer
+    net = torch.nn.Sequential(torch.nn.Linear(30, 1), torch.nn.Flatten(0))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.from_numpy(model.coef_))
+        net[0].bias.copy_(torch.from_numpy(model.intercept_))
+    found = stress(net, X, y, noises=[PGD()], levels=[0.2], scoring="accuracy").curves[0].score[0]
+    assert robust_scorer("accuracy", PGD(), levels=[0.2])(net, X, y) == pytest.approx(found)
+    bad_luck = robust_scorer("accuracy", WorstOf(GaussianNoise(), k=5), levels=[1.0])(model, X, y)
+    assert bad_luck < robust_scorer("accuracy", GaussianNoise(), levels=[1.0])(model, X, y)
