@@ -18,8 +18,8 @@ import hormesis as hz
 from hormesis.errors import DataError, SettingError
 from hormesis.noise import GaussianNoise, LabelFlips, MissingValues
 from hormesis.torch.attacks.gradient import PGD
+from hormesis.torch.layers.base import NoiseLayer
 from hormesis.torch.layers.cells import GaussianNoise as GaussianLayer
-from hormesis.torch.layers.cells import NoiseLayer
 from hormesis.torch.nets.estimators import (
     ConvNetClassifier,
     ConvNetRegressor,

@@ -103,10 +103,14 @@ def test_ctrl_c_in_the_middle_of_a_write_loses_no_weight(monkeypatch, at):
     model = net()
     before, calls, real = bits(model), iter(range(1, 100)), kept.write
 
-    def interrupted(tensor, value):
-        real(tensor, value)
-        if next(calls) == at:
-            raise KeyboardInterrupt
+    def some(pairs):
+        for pair in pairs:
+            yield pair
+            if next(calls) == at:
+                raise KeyboardInterrupt
+
+    def interrupted(pairs):
+        real(some(pairs))
 
     monkeypatch.setattr(kept, "write", interrupted)
     monkeypatch.setattr("hormesis.torch.weights.noise.write", interrupted)

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -13,11 +12,11 @@ Shape = torch.Size | tuple[int, ...]
 
 _STEPS = 1 << 16
 _CHUNK = 1 << 16  # cells: on a CPU the buffers stay in its cache
-_LARGE = 1 << 17  # cells from which the table of slices is worth fetching into the cache
+_LARGE = 1 << 15  # cells from which the table of slices is worth fetching into the cache
 
 
-def coins(shape: Shape, p: float, source: torch.Generator) -> Tensor:
-    """Return a mask that is true with probability `p` in each cell, on the device of the generator.
+def coins(shape: Shape, p: float, source: torch.Generator, dtype: torch.dtype = torch.bool) -> Tensor:
+    """Return a mask that is true (1) with probability `p` in each cell, on the device of the generator.
 
     Four cells share one 64-bit word; the threshold is rounded at random, so that the rate is exact.
 
@@ -26,13 +25,15 @@ def coins(shape: Shape, p: float, source: torch.Generator) -> Tensor:
     """
     limit = p * _STEPS
     if not 1 <= limit < _STEPS - 1:
-        return torch.rand(shape, generator=source, device=source.device, dtype=torch.float64) < p
+        return torch.rand(shape, generator=source, device=source.device, dtype=torch.float64).lt(p).to(dtype)
     up = torch.rand((), generator=source, device=source.device) < limit % 1
-    threshold = up.to(torch.int16) + (int(limit) - _STEPS // 2)
-    out = torch.empty(shape, dtype=torch.bool, device=source.device)
-    for part, words in _sixteens(out, source):
-        torch.lt(words, threshold, out=part)
-    return out
+    threshold = (
+        int(limit) - _STEPS // 2 + (bool(up) if up.device.type == "cpu" else up)
+    )  # a GPU is not waited for
+    out = torch.empty(shape, dtype=torch.uint8 if dtype == torch.bool else dtype, device=source.device)
+    for part in _parts(out):
+        torch.lt(_words(len(part), source), threshold, out=part)  # into bool it takes seven times as long
+    return out.view(torch.bool) if dtype == torch.bool else out
 
 
 def normals(shape: Shape, source: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -47,21 +48,22 @@ def normals(shape: Shape, source: torch.Generator, dtype: torch.dtype = torch.fl
     if source.device.type != "cpu" or math.prod(shape) < _LARGE:
         return torch.randn(shape, generator=source, dtype=dtype, device=source.device)
     out = torch.empty(shape, dtype=torch.float32, device=source.device)
-    index = torch.empty(_CHUNK, dtype=torch.int32, device=source.device)
-    for part, words in _sixteens(out, source):
-        torch.index_select(_slices(), 0, index[: len(part)].copy_(words.view(torch.uint16)), out=part)
+    for part in _parts(out):
+        index = _words(len(part), source).view(torch.uint16).to(torch.int32)
+        torch.index_select(_slices(), 0, index, out=part)
     return out.to(dtype)
 
 
-def _sixteens(out: Tensor, source: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Walk through a new tensor, with 16 random bits for each cell."""
-    cells = out.view(-1)
-    size = min(_CHUNK, len(cells)) if out.device.type == "cpu" else len(cells)
-    words = torch.empty(-(-size // 4), dtype=torch.int64, device=out.device)
-    for start in range(0, len(cells), max(size, 1)):
-        part = cells[start : start + size]
-        words.random_(-(1 << 63), None, generator=source)
-        yield part, words.view(torch.int16)[: len(part)]
+def _parts(out: Tensor) -> tuple[Tensor, ...]:
+    """Return a new tensor as flat parts that stay in the cache of a CPU."""
+    flat = out.view(-1)
+    return torch.split(flat, _CHUNK) if flat.device.type == "cpu" and len(flat) > _CHUNK else (flat,)
+
+
+def _words(n: int, source: torch.Generator) -> Tensor:
+    """Return 16 random bits for each of n cells."""
+    wide = torch.empty(-(-n // 4), dtype=torch.int64, device=source.device)
+    return wide.random_(-(1 << 63), None, generator=source).view(torch.int16)[:n]
 
 
 @functools.lru_cache(1)
@@ -91,6 +93,5 @@ def symmetric_beta(alpha: float, n: int, source: torch.Generator) -> Tensor:
     if alpha == 1:
         return torch.rand(n, dtype=torch.float64, generator=source, device=source.device)
     u, v = torch.rand(2, n, dtype=torch.float64, generator=source, device=source.device)
-    c = torch.cos(2 * math.pi * v)
-    t = (u ** (-1 / alpha) - 1) * c * c
-    return (1 + torch.sign(c) / torch.sqrt(1 + 1 / t)) / 2
+    c, w = torch.cos(2 * math.pi * v), u ** (1 / alpha)
+    return (1 + c * torch.rsqrt(c * c + w / (1 - w))) / 2

@@ -5,7 +5,8 @@ from typing import Any
 from torch import nn
 
 from hormesis.errors import MissingExtraError
-from hormesis.torch.layers.cells import NoiseLayer, seed_noise
+from hormesis.torch.layers.base import NoiseLayer
+from hormesis.torch.layers.cells import seed_noise
 from hormesis.torch.layers.embedding import noisy_embeddings
 from hormesis.torch.source import generator
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from hormesis.errors import DataError, MissingExtraError
 from hormesis.torch.adapters.loop import BatchNoise, noised
-from hormesis.torch.layers.cells import NoiseLayer, seed_noise
+from hormesis.torch.layers.base import NoiseLayer
+from hormesis.torch.layers.cells import seed_noise
 from hormesis.torch.source import generator
 
 try:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Generator
 
-from hormesis.torch.layers.cells import NoiseLayer
+from hormesis.torch.layers.base import NoiseLayer
 from hormesis.torch.source import generator
 
 BatchNoise = Callable[..., Any]

@@ -135,7 +135,7 @@ class Attacked:
         """Return one row per epsilon as a pandas DataFrame."""
         import pandas as pd
 
-        frame = pd.DataFrame({"attack": self.attack, "epsilon": self.epsilons, "rows": self.success.shape[1]})
+        frame = pd.DataFrame({"attack": self.attack.split("(")[0], "epsilon": self.epsilons, "rows": self.success.shape[1]})
         if not self.classes:
             return frame.assign(clean_loss=float(self.clean_height.mean()), loss=self.mean_loss)
         low, high = zip(*self.interval(), strict=True)
@@ -176,7 +176,7 @@ def _notes(made: Attacked) -> list[str]:
     said = []
     if made.saturated > 0.01:
         said.append(
-            f"cross-entropy is flat on {made.saturated:.0%} of the rows (very large logits): the margin was climbed there"
+            f"cross-entropy is flat on {made.saturated:.0%} of the rows (very large logits): attacks that climb it see no slope there"
         )
     if made.zero_gradient > 0.01:
         said.append(

@@ -155,17 +155,26 @@ def _inside(
 
 
 def _filled(x: Tensor, low: Tensor, high: Tensor, mode: Filling, generator: Seed) -> Tensor:
-    mask = box_mask(low, high, x)
-    if mode == "zero":
-        return paste(x, x.new_zeros(()), mask)
-    mean = _of_channels(x.detach())
-    if mode == "mean":
-        return paste(x, mean, mask)
-    cells = int((high - low).prod(dim=0).sum()) * x.shape[1]
-    z = normals((cells,), Source(generator, "filling").on(x.device), x.dtype)
-    noise = torch.zeros_like(x).masked_scatter_(mask != 0, z.to(x.device))
-    spread = _of_channels((x.detach() - mean).square_()).sqrt_()
-    return paste(x, noise.mul_(spread).add_(mean), mask)
+    if mode == "noise":
+        return _noised(x, low, high, generator)
+    filling = x.new_zeros(()) if mode == "zero" else _of_channels(x.detach())
+    return paste(x, filling, box_mask(low, high, x))
+
+
+def _noised(x: Tensor, low: Tensor, high: Tensor, generator: Seed) -> Tensor:
+    """Fill boxes with noise of the mean and spread of each channel; none is drawn for the rest."""
+    hit = (high > low).all(dim=0).nonzero().squeeze(1)
+    rows = x.detach().index_select(0, hit.to(x.device))
+    mean = _of_channels(rows)
+    spread = _of_channels((rows - mean).square_()).sqrt_()
+    mask = box_mask(low[:, hit], high[:, hit], rows).flatten(1)
+    row, place = mask.nonzero().unbind(1)
+    channels, size = x.shape[1], mask.shape[1]
+    z = normals((len(row), channels), Source(generator, "filling").on(x.device), x.dtype).to(x.device)
+    mean, spread = (s.view(-1, channels).index_select(0, row) for s in (mean, spread))
+    first = hit.to(x.device).index_select(0, row).mul_(channels * size).add_(place)
+    cells = first[:, None] + torch.arange(0, channels * size, size, device=x.device)
+    return x.flatten().index_copy(0, cells.flatten(), z.mul_(spread).add_(mean).flatten()).view(x.shape)
 
 
 def _of_channels(x: Tensor) -> Tensor:

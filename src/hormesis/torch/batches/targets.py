@@ -72,25 +72,31 @@ class MixedTarget:
         ModelError
             The criterion returns one number and has no `reduction`.
         """
-        if output.shape == (*self.first.shape, 1):
-            output = output.squeeze(-1)
-        if self.first.is_floating_point() or output.shape == self.first.shape:
-            return criterion(output, self.blended.to(output.dtype))
+        if self._blends(output):
+            return self.losses(criterion, output)
         per_row, reduction = _unreduced(criterion)
-        a, b = per_row(output, self.first), per_row(output, self.second)
-        if a.ndim == 0:
+        losses = self.losses(per_row, output)
+        if losses.ndim == 0:
             raise ModelError(
                 f"`loss({criterion!r})` returns one number for {len(output)} rows, and rows have weights of their own: "
                 "give a criterion with `reduction`, or one that returns a loss per row; or use `soft`."
             )
-        weight = _along(self.weight, a, a.dtype)
-        losses = weight * a + (1 - weight) * b
         if reduction != "mean":
             return losses.sum() if reduction == "sum" else losses
-        counts = weight * _counted(criterion, self.first, a) + (1 - weight) * _counted(
-            criterion, self.second, a
-        )
-        return losses.sum() / counts.sum()
+        a, b = (_counted(criterion, y, losses) for y in (self.first, self.second))
+        return losses.sum() / torch.lerp(b, a, _along(self.weight, a, a.dtype)).sum()
+
+    def losses(self, per_row: Criterion, output: Tensor) -> Tensor:
+        """Return the loss of each row, as in `loss`, from a function that returns a loss per row."""
+        if self._blends(output):
+            output = output.squeeze(-1) if output.shape == (*self.first.shape, 1) else output
+            return per_row(output, self.blended.to(output.dtype))
+        a, b = per_row(output, self.first), per_row(output, self.second)
+        return torch.lerp(b, a, _along(self.weight, a, a.dtype)) if a.ndim else a
+
+    def _blends(self, output: Tensor) -> bool:
+        shape = self.first.shape
+        return self.first.is_floating_point() or output.shape in (shape, (*shape, 1))
 
     def soft(self, num_classes: int, smoothing: float = 0.0) -> Tensor:
         """Return dense targets (n, num_classes), as timm's losses take them.

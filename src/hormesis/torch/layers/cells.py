@@ -1,4 +1,4 @@
-"""Layers that add noise in training and are silent in evaluation."""
+"""Noise on cells and features, as layers: Gaussian, scaled, masked, dropped or swapped."""
 
 import math
 
@@ -9,18 +9,6 @@ from hormesis.errors import DataError, SettingError
 from hormesis.torch.dice import coins, normals
 from hormesis.torch.layers.base import Mode, NoiseLayer, known_mode
 from hormesis.torch.source import Seed
-
-__all__ = [
-    "FeatureDropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Masking",
-    "NoiseLayer",
-    "SwapNoise",
-    "kept",
-    "per_feature",
-    "seed_noise",
-]
 
 
 class GaussianNoise(NoiseLayer):
@@ -237,12 +225,11 @@ class SwapNoise(NoiseLayer):
         n = len(x)
         if n < 2:
             return x
-        flat, width = x.flatten(), x[0].numel()
+        flat = x.flatten()
         hit = coins(flat.shape, self.level, source).nonzero().squeeze(1)
-        row = hit // width
-        step = torch.randint(1, n, hit.shape, generator=source, device=x.device)
-        donor = hit + ((row + step) % n - row) * width
-        return flat.index_copy(0, hit, flat[donor]).view(x.shape)
+        rows_on = torch.randint(1, n, hit.shape, generator=source, device=x.device)
+        donor = rows_on.mul_(len(flat) // n).add_(hit).remainder_(len(flat))
+        return flat.index_copy(0, hit, flat.index_select(0, donor)).view(x.shape)
 
 
 def seed_noise(model: nn.Module, seed: int, *path: str | int) -> list[str]:
@@ -267,8 +254,7 @@ def seed_noise(model: nn.Module, seed: int, *path: str | int) -> list[str]:
 
 def kept(shape: tuple[int, ...], level: float, source: torch.Generator, dtype: torch.dtype) -> Tensor:
     """Return factors that are 0 with probability `level`, else ``1 / (1 - level)``."""
-    lost = coins(shape, level, source)
-    return (~lost).to(dtype).div_(1 - level if level < 1 else 1)
+    return coins(shape, 1 - level, source, dtype).div_(1 - level if level < 1 else 1)
 
 
 def per_feature(values: Tensor, x: Tensor, dim: int, name: str) -> Tensor:

@@ -64,7 +64,7 @@ class DropBlock(NoiseLayer):
         sides = [min(self.block_size, size) for size in x.shape[2:]]
         share = -math.expm1(math.log1p(-self.level) / math.prod(sides)) if self.level < 1 else 1.0
         shape = (*x.shape[:2], *(size + b - 1 for size, b in zip(x.shape[2:], sides, strict=True)))
-        lost = coins(shape, share, source).view(torch.uint8)
+        lost = coins(shape, share, source, torch.uint8)
         for axis, side in enumerate(sides, start=2):
             lost = _widened(lost, axis, side)
         return x * (1 - lost).to(x.dtype).div_(1 - self.level if self.level < 1 else 1)

@@ -140,8 +140,7 @@ class _Convolutional(NetEstimator):
         return Units(spread, scale, classes, size, layers)
 
     def _shaped(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        given = self.image_shape if self.image_shape is not None else values.shape[1:]
-        shape = tuple(map(int, given))
+        shape = tuple(map(int, values.shape[1:] if self.image_shape is None else self.image_shape))
         shape = (1, *shape) if len(shape) == 2 else shape
         if len(shape) != 3 or np.prod(shape) != np.prod(values.shape[1:]):
             raise DataError(
@@ -157,8 +156,7 @@ class _Classes(ClassifierMixin):  # type: ignore[misc]
     def _target(self, y: Any, rows: int) -> NDArray[Any]:
         labels = column_or_1d(y, warn=True)
         check_classification_targets(labels)
-        if len(labels) != rows:
-            check_consistent_length(range(rows), labels)
+        check_consistent_length(range(rows), labels)
         return np.asarray(labels)
 
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:

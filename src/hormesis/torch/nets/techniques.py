@@ -14,7 +14,9 @@ from torch.nn import functional as F
 
 from hormesis.torch.batches.mix import cutmix, manifold_mixup, mixup
 from hormesis.torch.batches.targets import MixedTarget
-from hormesis.torch.layers.cells import NoiseLayer, SwapNoise
+from hormesis.torch.dice import normals
+from hormesis.torch.layers.base import NoiseLayer
+from hormesis.torch.layers.cells import SwapNoise
 from hormesis.torch.weights.gradients import add_gradient_noise
 from hormesis.torch.weights.noise import weight_noise
 from hormesis.torch.weights.sharpness import AWP, SAM
@@ -49,11 +51,8 @@ class Step:
         """Run the model and return the weighted mean loss, penalties included."""
         with self._mixing() as target:
             self.output = self.model(self.x)
-        rows = (
-            target.loss(self.loss, self.output)
-            if isinstance(target, MixedTarget)
-            else self.loss(self.output, target)
-        )
+        mixed = isinstance(target, MixedTarget)
+        rows = target.losses(self.loss, self.output) if mixed else self.loss(self.output, target)
         loss = self.mean(rows)
         return functools.reduce(lambda total, penalty: total + penalty(self.output), self.penalties, loss)
 
@@ -150,7 +149,7 @@ class GaussianInput(Technique):
     spread: Tensor
 
     def __call__(self, step: Step, then: Next) -> Tensor:
-        noise = torch.randn(step.x.shape, generator=step.rng, device=step.x.device, dtype=step.x.dtype)
+        noise = normals(step.x.shape, step.rng, step.x.dtype)
         step.x = torch.addcmul(step.x, noise, self.spread.to(step.x), value=self.level * step.dose)
         return then(step)
 

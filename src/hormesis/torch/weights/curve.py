@@ -21,6 +21,7 @@ from hormesis.torch.weights.noise import check_kind, check_level, scale_of
 from hormesis.torch.weights.selection import Kinds, Names, plain, weights_of
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+SCORES = ("score", "score_low", "score_high", "drop", "drop_low", "drop_high")
 Z95 = 1.959963984540054
 
 
@@ -49,9 +50,8 @@ class WeightCurve:
         """Return one row per level (pandas DataFrame)."""
         import pandas as pd
 
-        names = ["score", "score_low", "score_high", "drop", "drop_low", "drop_high"]
         worst = [min(d, default=None) for d in self.draws]
-        columns = {name: getattr(self.curve, name) for name in names} | {"worst_draw": worst}
+        columns = {name: getattr(self.curve, name) for name in SCORES} | {"worst_draw": worst}
         return pd.DataFrame({"level": self.curve.levels} | columns)
 
 
@@ -194,45 +194,29 @@ class _Judge:
         """Return the house's curve over the levels."""
         errors = tuple(next((c for c in level if isinstance(c, str)), None) for level in found)
         rows = [self._row(level) for level in found]
-        score, score_low, score_high, drop, drop_low, drop_high = zip(*rows, strict=True)
-        start = statistics.score_interval(
+        said: dict[str, Any] = dict(zip(SCORES, zip(*rows, strict=True), strict=True))
+        clean, low, high = statistics.score_interval(
             [self.clean], share=self.scorer.share, smallest=self.scorer.smallest
         )
-        known = [s for s in score if s is not None]
+        known = None not in said["score"]
+        about: dict[str, Any] = {"model": "model", "noise": "weight-noise", "unit": "sigma"}
+        drops = said["drop_low"], said["drop_high"]
         return Curve(
-            model="model",
-            noise="weight-noise",
+            **about,
+            **said,
             step=step,
-            unit="sigma",
             scoring=self.scorer.name,
-            clean=start[0],
-            clean_low=start[1],
-            clean_high=start[2],
+            clean=clean,
+            clean_low=low,
+            clean_high=high,
             levels=levels,
-            score=score,
-            score_low=score_low,
-            score_high=score_high,
-            drop=drop,
-            drop_low=drop_low,
-            drop_high=drop_high,
             changed=(share,) * len(levels),
             errors=errors,
-            robustness=self._area(levels, known, start[0]) if len(known) == len(levels) else None,
+            robustness=statistics.area(levels, said["score"], clean, self.scorer.floor) if known else None,
             break_point=break_point_of(
-                levels,
-                drop_low,
-                drop_high,
-                errors,
-                model="model",
-                noise="weight-noise",
-                unit="sigma",
-                scorer=self.scorer,
-                max_drop=max_drop,
+                levels, *drops, errors, scorer=self.scorer, max_drop=max_drop, **about
             ),
         )
-
-    def _area(self, levels: Sequence[float], scores: Sequence[float], clean: float) -> float | None:
-        return statistics.area(levels, scores, clean, self.scorer.floor)
 
     def _row(self, cells: list[Sample | str]) -> tuple[float | None, ...]:
         samples = [c for c in cells if isinstance(c, Sample)]

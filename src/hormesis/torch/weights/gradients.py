@@ -72,19 +72,17 @@ def add_gradient_noise(
     _add(tensors, level, kind, Source(generator, "gradient-noise"), relative=relative)
 
 
+@torch.no_grad()
 def _add(tensors: Iterable[Tensor], level: float, kind: str, source: Source, *, relative: bool) -> None:
     for grad in [t.grad for t in tensors] if level else []:
         if grad is None or grad.is_sparse:
             continue
         dtype = torch.promote_types(grad.dtype, torch.float32)
-        noise = FAST[kind](torch.empty(grad.shape, dtype=dtype, device=grad.device), source.on(grad.device))
-        with torch.no_grad():
-            size = (
-                torch.linalg.vector_norm(grad, dtype=dtype) / math.sqrt(max(grad.numel(), 1))
-                if relative
-                else 1.0
-            )
-            grad.copy_(noise.mul_(size).mul_(level).add_(grad))
+        noise = FAST[kind](grad.shape, source.on(grad.device), dtype)
+        size: float | Tensor = level
+        if relative:
+            size = torch.linalg.vector_norm(grad, dtype=dtype).mul_(level / math.sqrt(max(grad.numel(), 1)))
+        grad.add_(noise.mul_(size))
 
 
 @contextmanager

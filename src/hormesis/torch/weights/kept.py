@@ -1,6 +1,6 @@
 """Tensors overwritten for a while, and put back bit for bit whatever happens in between."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,10 +11,18 @@ from hormesis.errors import ModelError
 WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def write(tensor: Tensor, value: Tensor) -> None:
-    """Overwrite a tensor in place, outside of autograd; cached casts of it are dropped, or autocast would use them."""
-    with torch._C.DisableTorchFunction(), torch.inference_mode(mode=tensor.is_inference()), torch.no_grad():
-        tensor.copy_(value)
+def write(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Overwrite tensors by values, one after the other, outside of autograd.
+
+    Cached casts of them are dropped, or autocast would use them.
+    """
+    with torch._C.DisableTorchFunction(), torch.no_grad():
+        for tensor, value in pairs:
+            if tensor.is_inference() == torch.is_inference_mode_enabled():
+                tensor.copy_(value)
+            else:
+                with torch.inference_mode(mode=tensor.is_inference()), torch.no_grad():
+                    tensor.copy_(value)
     torch.clear_autocast_cache()
 
 
@@ -32,24 +40,20 @@ class Kept:
 
     def broken(self) -> bool:
         """Tell whether a sealed tensor holds other bits by now: restoring would undo somebody's work."""
-        pairs = list(zip(self._sums, self._checksums(), strict=True)) if self._sums else []
-        return any(bool(now != then) for then, now in pairs)
+        return any(not torch.equal(*pair) for pair in zip(self._sums, self._checksums(), strict=False))
 
     def _checksums(self) -> list[Tensor]:
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            return [t.detach().view(WORDS[t.element_size()]).sum(dtype=torch.int64) for t, _ in self._copies]
+            words = [t.view(WORDS[t.element_size()]) for t, _ in self._copies]
+            return [w.sum(dtype=torch.promote_types(w.dtype, torch.int32)) for w in words]
 
     def restore(self) -> None:
-        """Write the copies back, in reverse order; an interrupt waits until all are back."""
-        left, interrupt = list(self._copies), None
-        while left:
-            try:
-                write(*left[-1])
-                left.pop()
-            except KeyboardInterrupt as stop:
-                interrupt = stop
-        if interrupt is not None:
-            raise interrupt
+        """Write the copies back; an interrupt waits until all are back."""
+        try:
+            write(self._copies)
+        except KeyboardInterrupt:
+            self.restore()
+            raise
 
 
 @contextmanager
@@ -63,7 +67,7 @@ def kept(tensors: Sequence[Tensor], what: str) -> Iterator[Kept]:
 
     >>> w = torch.ones(2)
     >>> with kept([w], "this block"):
-    ...     write(w, torch.zeros(2))
+    ...     write([(w, torch.zeros(2))])
     >>> w
     tensor([1., 1.])
     """

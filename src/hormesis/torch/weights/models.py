@@ -91,8 +91,7 @@ class NoisyModels:
         tensors = [w.tensor for w, _ in self.weights]
         for noisy in self._noisy():
             with kept(tensors, "`weight_curve`"):
-                for tensor, value in zip(tensors, noisy, strict=True):
-                    write(tensor, value)
+                write(zip(tensors, noisy, strict=True))
                 said = rows.asked(lambda x: outputs(self.model, x)[None], batch_size)
             yield said[0]
 

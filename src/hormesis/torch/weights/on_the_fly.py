@@ -151,8 +151,10 @@ def _unpack(saved: "Tensor | _Address") -> Tensor:
 def current(weight: Tensor) -> Tensor:
     """Return a weight as the functions inside the blocks around see it."""
     around = _active.get()
+    if around is None:
+        return weight
     with torch._C.DisableTorchFunction(), torch.no_grad():
-        return weight if around is None else around.noisy(weight)
+        return around.noisy(weight)
 
 
 def check_reachable(model: nn.Module) -> None:

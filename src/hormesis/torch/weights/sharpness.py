@@ -61,8 +61,8 @@ class Ascent(ABC):
         weights = [p for p, _ in pairs]
         with kept(weights, "`ascended()`") as held, self._statistics():
             with torch.no_grad(), torch._C.DisableTorchFunction():
-                for weight, move in self.moves(weights, [_dense(g) for _, g in pairs]):
-                    write(weight, weight + move)
+                moves = self.moves(weights, [_dense(g) for _, g in pairs])
+                write((weight, weight + move) for weight, move in moves)
             held.seal()
             try:
                 if loss is None:
