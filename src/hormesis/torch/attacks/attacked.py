@@ -135,7 +135,9 @@ class Attacked:
         """Return one row per epsilon as a pandas DataFrame."""
         import pandas as pd
 
-        frame = pd.DataFrame({"attack": self.attack.split("(")[0], "epsilon": self.epsilons, "rows": self.success.shape[1]})
+        frame = pd.DataFrame(
+            {"attack": self.attack.split("(")[0], "epsilon": self.epsilons, "rows": self.success.shape[1]}
+        )
         if not self.classes:
             return frame.assign(clean_loss=float(self.clean_height.mean()), loss=self.mean_loss)
         low, high = zip(*self.interval(), strict=True)
