@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hormesis.errors import ModelError
+from hormesis.errors import HormesisError, ModelError
 from hormesis.frames import open_table, share_changed
 from hormesis.models import Answers, Task, single_thread
 from hormesis.noise.worst import Raised, WorstCase
@@ -112,7 +112,12 @@ class Bench:
         if not isinstance(step.noise, WorstCase):
             return noisy(step, self.X, self.profile, seed=self.seed, repeat=repeat)
         victim = Attackable(self.models[model], self.y, self.classes, self.task)
-        X = step.noise.against(victim, self.X, profile=self.profile, seed=self.seed, repeat=repeat)
+        try:
+            X = step.noise.against(victim, self.X, profile=self.profile, seed=self.seed, repeat=repeat)
+        except (HormesisError, Raised):
+            raise
+        except Exception as error:  # a model's crash is a result: any error of the user's code is recorded
+            raise Raised(_told(error)) from error
         return X, {}
 
     def _sample(self, model: Any, X: Any) -> tuple[dict[str, Sample], str | None]:

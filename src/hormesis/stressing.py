@@ -222,6 +222,8 @@ def _noise(given: Any) -> Any:
     """Return a noise for its name or for an attack, which knows itself as one; anything else as it is."""
     if isinstance(given, str):
         return _named(given)
+    if isinstance(given, type):
+        raise SettingError(f"The class {given.__name__} was given; give an instance, {given.__name__}().")
     if isinstance(given, Step) and hasattr(given.noise, "as_noise"):
         return replace(given, noise=given.noise.as_noise())
     return given.as_noise() if hasattr(given, "as_noise") else given
@@ -236,6 +238,10 @@ def check_worst(plan: Plan, models: Mapping[str, Any]) -> None:
 
 
 def _named(name: str) -> Noise:
+    if name in ("FGSM", "PGD", "APGD", "Square", "Ensemble"):
+        raise SettingError(
+            f"`{name}` is an attack: give it as an object, `hormesis.torch.{name}()`, not as a name."
+        )
     if name not in CATALOGUE:
         raise SettingError(
             f"Noise `{name}` is unknown.{nearest(name, CATALOGUE)} Known: {listed(CATALOGUE, most=20)}."

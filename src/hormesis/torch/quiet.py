@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hormesis.errors import ModelError
 
 Model = Callable[..., Any]
+FEW = 10
 
 
 @contextmanager
@@ -63,6 +64,22 @@ def unwrapped(model: Model) -> Model:
         inner: Model = model.module
         return inner
     return model
+
+
+def check_logit(answers: Tensor) -> None:
+    """Refuse a net of one output that answers probabilities: read as logits they would all say the second class.
+
+    Raises
+    ------
+    ModelError
+        Every one of at least `FEW` answers lies from 0 to 1.
+    """
+    said = answers.detach()
+    if said.numel() >= FEW and bool(((said >= 0) & (said <= 1)).all()):
+        raise ModelError(
+            "Every answer of the model's one output lies from 0 to 1: it seems to end in a Sigmoid, and one output is "
+            "read as a logit. Leave the Sigmoid out (BCEWithLogitsLoss trains such a net)."
+        )
 
 
 def outputs(model: Model, x: Any) -> Tensor:

@@ -210,6 +210,8 @@ class Smoothed:
             out = out[:, 0]
         if len(out) != len(copies):
             raise ModelError(f"The model gave {len(out)} answers for {len(copies)} rows: expected one a row.")
+        if out.dtype.kind == "f" and not np.isfinite(out).all():
+            raise ModelError("The model answers NaN or infinity on noisy copies: nothing can be certified.")
         if out.ndim == 2:
             if out.shape[1] != self.classes.size:
                 raise ModelError(
@@ -221,6 +223,11 @@ class Smoothed:
                 raise ModelError(
                     f"The model gives one logit, which tells two classes: `classes` names {self.classes.size}."
                 )
+            import torch
+
+            from hormesis.torch.quiet import check_logit
+
+            check_logit(torch.from_numpy(out))
             return (out > 0).astype(np.int64)
         equal = out[:, None] == self.classes[None, :]
         if not equal.any(1).all():
@@ -250,6 +257,10 @@ def _rows(X: Any, rows: ArrayLike | None) -> Iterator[tuple[int, int, Any]]:
         if not X.is_floating_point() or X.ndim < 2:
             raise DataError(
                 f"X is a tensor of {X.dtype}, shape {tuple(X.shape)}: expected floats, one row a sample."
+            )
+        if not bool(X.isfinite().all()):
+            raise DataError(
+                "X holds NaN or infinite values: nothing can be certified there; impute what is missing."
             )
     else:
         try:

@@ -104,7 +104,7 @@ class Attack(ABC):
         y: Tensor,
         *,
         space: Space | None = None,
-        epsilons: Sequence[float] | None = None,
+        epsilons: Sequence[float] | float | None = None,
         seed: int = 0,
         row_ids: Tensor | None = None,
         batch_size: int = 512,
@@ -120,7 +120,7 @@ class Attack(ABC):
         ----------
         model, x, y, space, part
             As in `perturb`.
-        epsilons : sequence of float, optional
+        epsilons : float or sequence of float, optional
             Several sizes in one call; None: the attack's own.
         seed : int
             Seed of random starts.
@@ -210,8 +210,9 @@ def _plain(y: Tensor) -> Tensor:
     return y.detach().clone() if y.is_inference() else y.detach()
 
 
-def _sizes(attack: Attack, epsilons: Sequence[float] | None) -> tuple[float, ...]:
-    sizes = tuple(sorted({float(e) for e in ([attack.epsilon] if epsilons is None else epsilons)}))
+def _sizes(attack: Attack, epsilons: Sequence[float] | float | None) -> tuple[float, ...]:
+    asked = attack.epsilon if epsilons is None else epsilons
+    sizes = tuple(sorted({float(e) for e in ([asked] if isinstance(asked, int | float) else asked)}))
     if not sizes or sizes[0] < 0:
         raise SettingError(f"`epsilons={epsilons}`: give at least one size, all of them 0 or more.")
     return sizes

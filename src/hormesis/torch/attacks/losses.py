@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hormesis.errors import DataError, SettingError, nearest
+from hormesis.torch.quiet import check_logit
 
 PerRow = Callable[[Tensor, Tensor], Tensor]
 LEAD = 7.0  # nats
@@ -152,6 +153,8 @@ def _task(output: Tensor, y: Tensor, loss: str | PerRow, labels: Tensor) -> str:
         raise DataError(f"The model answers {len(output)} rows and there are {len(y)} labels.")
     if loss == "mse":
         return "numbers"
+    if not callable(loss) and loss != "bce":
+        _check_shape(output, y)
     whole = not y.is_floating_point()
     if one_logit(output):
         two = bool(((labels == 0) | (labels == 1)).all())
@@ -160,6 +163,8 @@ def _task(output: Tensor, y: Tensor, loss: str | PerRow, labels: Tensor) -> str:
                 "The model answers one logit, so labels are 0 and 1; "
                 f"{sorted(set(labels.reshape(-1).tolist()))[:5]} were given."
             )
+        if two:
+            check_logit(output)
         return "classes" if two else "numbers"
     if whole and len(y) and not 0 <= int(y.min()) <= int(y.max()) < output.shape[1]:
         worst = int(y.max()) if int(y.min()) >= 0 else int(y.min())
@@ -167,6 +172,21 @@ def _task(output: Tensor, y: Tensor, loss: str | PerRow, labels: Tensor) -> str:
     if whole or loss == "bce":
         return "classes"
     return "classes" if callable(loss) and y.ndim < output.ndim else "numbers"
+
+
+def _check_shape(output: Tensor, y: Tensor) -> None:
+    """Refuse labels that are neither one per answer nor numbers like the answers."""
+    hot = y.shape == output.shape and output.ndim == 2 and output.shape[1] > 1
+    if hot and bool(((y == 0) | (y == 1)).all()) and bool((y.sum(1) == 1).all()):
+        raise DataError("The labels are one-hot: give class numbers, as in `y.argmax(1)`.")
+    classes = output.shape[:1] + output.shape[2:]
+    fits = y.shape == classes and not y.is_floating_point()
+    if one_logit(output) or y.shape == output.shape or fits:
+        return
+    mend = "`y.long()`" if y.shape == classes else "one whole number per row, as in `y.reshape(-1).long()`"
+    raise DataError(
+        f"Labels of {y.dtype} with shape {tuple(y.shape)} do not fit answers of shape {tuple(output.shape)}: give {mend}."
+    )
 
 
 def _checked(loss: PerRow) -> PerRow:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hormesis.errors import DataError, ModelError
 from hormesis.frames import is_tensor, open_table
 from hormesis.models import check_target
-from hormesis.torch.quiet import attacking, outputs
+from hormesis.torch.quiet import attacking, check_logit, outputs
 
 MOST_VALUES, MOST_ROWS = 1 << 22, 8192
 ALONE = threading.RLock()  # a module's mode is the module's: two threads must not switch it
@@ -125,7 +125,10 @@ class TorchClassifier(TorchModel):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return probabilities (rows, classes): softmax, of one logit the sigmoid."""
-        return probabilities(finite(answer(self._module, X)))
+        said = finite(answer(self._module, X))
+        if said.ndim == 1:
+            check_logit(torch.from_numpy(said))
+        return probabilities(said)
 
 
 def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from hormesis.models import Answers, Task
 from hormesis.results import Curve
 from hormesis.scoring import Scorer, scorers
 from hormesis.statistics import Sample
-from hormesis.torch.quiet import attacking, outputs
+from hormesis.torch.quiet import attacking, check_logit, outputs
 from hormesis.torch.weights.models import NoisyModels, Rows, Said
 from hormesis.torch.weights.noise import check_kind, check_level, scale_of
 from hormesis.torch.weights.selection import Kinds, Names, plain, weights_of
@@ -59,7 +59,7 @@ def weight_curve(
     model: nn.Module,
     X: Any,
     y: Any,
-    levels: Sequence[float] = LEVELS,
+    levels: Sequence[float] | float = LEVELS,
     *,
     repeats: int = 16,
     scoring: str | Callable[..., float] | None = None,
@@ -137,7 +137,10 @@ def weight_curve(
     return WeightCurve(judge.curve(doses, found, step, share, max_drop), draws, how)
 
 
-def _checked(levels: Sequence[float], repeats: int, method: str, batch_size: int) -> tuple[float, ...]:
+def _checked(
+    levels: Sequence[float] | float, repeats: int, method: str, batch_size: int
+) -> tuple[float, ...]:
+    levels = [levels] if isinstance(levels, int | float) else levels
     for level in levels:
         check_level(level)
     doses = tuple(sorted({float(level) for level in levels} - {0.0}))
@@ -164,7 +167,10 @@ class _Judge:
     @classmethod
     def of(cls, said: Said, rows: Rows, scoring: str | Callable[..., float] | None, seed: int) -> "_Judge":
         one = said.ndim == 1 or said.shape[1] == 1
-        whole = rows.y.dtype.kind in "iub" or (one and np.isin(rows.y, (0, 1)).all())
+        known = np.isin(rows.y, (0, 1)) if one else rows.y == np.rint(rows.y)
+        whole = rows.y.dtype.kind in "iub" or bool(known.all())
+        if one and whole:
+            check_logit(torch.as_tensor(said))
         task: Task = "classification" if whole else "regression"
         classes = np.arange(2 if one else said.shape[1]) if whole else np.unique(rows.y)
         truth = rows.y.astype(np.int64) if whole else rows.y
