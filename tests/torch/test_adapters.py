@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from hormesis.errors import DataError, MissingExtraError
+from hormesis.errors import DataError, MissingExtraError, SettingError
 from hormesis.torch.adapters import timm as timm_form
 from hormesis.torch.adapters.loop import NoisyBatches
 from hormesis.torch.attacks.gradient import PGD
@@ -293,3 +293,12 @@ def test_missing_package_is_one_sentence(name, package, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=f"pip install {package}"):
         importlib.import_module(f"hormesis.torch.adapters.{name}")
+
+
+def test_a_name_that_no_batch_holds_is_told_at_the_first_training_batch(tmp_path):
+    from hormesis.torch.adapters.hf import TrainingNoise
+
+    model = tiny_bert()
+    with pytest.raises(SettingError, match=r"'input_id'.*`input_ids`.*Did you mean `input_ids`"):
+        hf_run(model, tmp_path, TrainingNoise(5.0, inputs={"input_id": Masking(0.5, value=29)}))
+    assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())

@@ -9,13 +9,15 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import Callback, Checkpoint, LoadInitState
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LoadInitState
 
 import hormesis as hz
-from hormesis.errors import DataError, SettingError
+from hormesis.errors import DataError, ModelError, SettingError
 from hormesis.noise import GaussianNoise, LabelFlips, MissingValues
 from hormesis.torch.attacks.gradient import PGD
 from hormesis.torch.layers.base import NoiseLayer
@@ -467,3 +469,74 @@ def test_trains_on_a_gpu_and_is_read_without_one(given, cancer):
     net = TabularNetClassifier(hidden=(16, 16), device="cuda", random_state=0, **given).fit(X, y)
     assert next(net.module.parameters()).is_cuda
     assert net.score(X_test, y_test) > 0.85
+
+
+class Halt(Callback):
+    """Press Ctrl-C in an epoch."""
+
+    def __init__(self, epoch=2):
+        self.epoch = epoch
+
+    def on_batch_begin(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_reaches_the_caller_and_the_net_stays_as_after_fewer_epochs(cancer, tmp_path):
+    X, y = cancer[0][:100], cancer[1][:100]
+    saved = Checkpoint(f_pickle="net.pkl", dirname=str(tmp_path), monitor=None)
+    net = TabularNetClassifier(hidden=(8,), epochs=9, callbacks=[saved, Halt(3)], random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y)
+    assert net.n_iter_ == 3
+    short = clone(net).set_params(epochs=2, callbacks=None).fit(X, y)
+    assert np.array_equal(net.predict_proba(X), short.predict_proba(X))
+    assert "fit_loop" not in vars(net.net_)
+    assert not net.module.training
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(net, X, y, cv=2)
+
+
+def test_callbacks_that_end_training_are_no_interruption(cancer):
+    X, y = cancer[0][:100], cancer[1][:100]
+    stop = EarlyStopping(monitor="train_loss", patience=1, threshold=10.0, sink=lambda *_: None)
+    assert TabularNetClassifier(hidden=(8,), epochs=9, callbacks=[stop], random_state=0).fit(X, y).n_iter_ < 9
+
+
+@pytest.mark.parametrize("batch_size", [64, 1000])
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_diverged_training_is_an_error_and_nothing_is_fitted(epochs, batch_size):
+    X, y = load_diabetes(return_X_y=True)
+    net = TabularNetRegressor(hidden=(8,), epochs=epochs, batch_size=batch_size, random_state=0).fit(X, y)
+    with pytest.raises(ModelError, match=r"epoch 1 the loss is not finite|not finite; lower lr=1e\+30"):
+        net.set_params(lr=1e30).fit(X, y)
+    with pytest.raises(NotFittedError):
+        net.predict(X)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(net)
+
+
+def test_infinity_in_a_frame_is_refused_and_nan_is_not():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
+    y, wild, gone = (X["a"] > 0).to_numpy(), X.copy(), X.copy()
+    wild.loc[3, "b"], gone.loc[3, "b"] = -np.inf, np.nan
+    net = TabularNetClassifier(hidden=(4,), epochs=1, random_state=0).fit(gone, y)
+    assert np.isfinite(net.predict_proba(gone)).all()
+    assert np.isfinite(net.predict_proba(X * 1e300)).all()
+    with pytest.raises(DataError, match="infinity"):
+        net.predict(wild)
+    with pytest.raises(DataError, match="infinity"):
+        clone(net).fit(wild, y)
+
+
+def test_negative_weights_are_refused():
+    with pytest.raises(DataError, match="goes down to -1: weights are 0 or more"):
+        TabularNetClassifier(epochs=1).fit(np.eye(4), [0, 1, 0, 1], sample_weight=[1.0, 1.0, -1.0, 1.0])
+
+
+def test_strings_and_percents_are_told_with_the_others():
+    said = r"epochs='8'\)`: expected the int 8, not a string.*gaussian_noise='0.1'.*dropout=20\)`.*did you mean 0.2\?"
+    with pytest.raises(SettingError, match=said):
+        TabularNetClassifier(epochs="8", gaussian_noise="0.1", dropout=20).fit(np.eye(4), [0, 1, 0, 1])
+    with pytest.raises(SettingError, match="the whole number 8"):
+        TabularNetClassifier(epochs=8.0).fit(np.eye(4), [0, 1, 0, 1])

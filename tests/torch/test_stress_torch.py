@@ -8,9 +8,12 @@ import pytest
 import torch
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from hormesis import NoisyTraining, harden, stress
@@ -350,3 +353,71 @@ def test_attacks_in_threads_are_those_in_turn(cancer):
     ]
     assert scores(runs[0]) == scores(runs[1])
     assert all(m.training for m in net.modules())
+
+
+def halting(module, on):
+    """Press Ctrl-C in a forward pass of training."""
+    calls = []
+
+    def press(net, _):
+        if net.training:
+            calls.append(1)
+            if len(calls) == on:
+                raise KeyboardInterrupt
+
+    module.register_forward_pre_hook(press)
+    module.__deepcopy__ = lambda _: module  # the hook counts over all copies
+    return module
+
+
+class Halt(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_in_a_skorch_net_reaches_the_caller(cancer):
+    X, y = cancer
+    made = TorchEstimator(skorch_net(callbacks=[Halt()]))
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(X, y)
+    assert len(made.net_.history) == 2
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(made, X, y, cv=2, scoring="accuracy")
+
+
+def test_ctrl_c_in_a_bare_module_reaches_the_caller(cancer):
+    X, y = cancer
+    made = TorchEstimator(halting(small(30, 2), on=7), steps=20)
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(X, y)
+
+
+def test_early_stopping_of_a_skorch_net_is_no_interruption(cancer):
+    X, y = cancer
+    stop = EarlyStopping(monitor="train_loss", patience=1, threshold=10.0, sink=lambda *_: None)
+    assert len(TorchEstimator(skorch_net(callbacks=[stop])).fit(X, y).net_.history) < 5
+
+
+@pytest.mark.parametrize("net", ["skorch", "module"])
+def test_diverged_training_is_an_error_and_nothing_is_fitted(cancer, net):
+    X, y = cancer
+    net = skorch_net().set_params(lr=1e36) if net == "skorch" else small(30, 2)
+    made = TorchEstimator(net, steps=20, lr=1e36)
+    with pytest.raises(ModelError, match=r"Training diverged: .* not finite; lower lr=1e\+36"):
+        made.fit(X, y)
+    with pytest.raises(NotFittedError):
+        made.predict(X)
+
+
+def test_ctrl_c_in_the_training_of_a_net_ends_harden_with_what_it_found(cancer, monkeypatch):
+    monkeypatch.setitem(TorchEstimator.__init__.__kwdefaults__, "steps", 20)
+    X, y = cancer
+    result = harden(
+        skorch_net(callbacks=[Halt()]), X, y, noises="GaussianNoise", levels=[0.5], cv=2, copies=1, search_rows=200
+    )  # fmt: skip
+    assert "interrupted during the search" in result.proof.notes
+    assert result.model is None
+    net = halting(small(30, 2), on=50)
+    result = harden(net, X, y, noises="GaussianNoise", levels=[0.5], cv=2, copies=1, search_rows=200)
+    assert "interrupted during the search" in result.proof.notes

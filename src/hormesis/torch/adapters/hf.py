@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.errors import MissingExtraError
+from hormesis.errors import MissingExtraError, SettingError, listed, nearest
 from hormesis.torch.layers.base import NoiseLayer
 from hormesis.torch.layers.cells import seed_noise
 from hormesis.torch.layers.embedding import noisy_embeddings
@@ -32,6 +32,11 @@ class TrainingNoise(TrainerCallback):  # type: ignore[misc]
         As ``{"input_ids": Masking(0.1, value=tokenizer.mask_token_id)}`` or ``{"pixel_values": GaussianNoise(0.1)}``.
     seed : int
 
+    Raises
+    ------
+    SettingError
+        The first training batch does not hold one of `inputs`.
+
     Examples
     --------
     >>> TrainingNoise(5.0, seed=1).embedding
@@ -45,6 +50,7 @@ class TrainingNoise(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         """Put hooks on the model."""
+        self._checked = False
         self._hooks = [model.register_forward_pre_hook(self._disturb, with_kwargs=True)]
         if self.embedding:
             self._hooks.append(noisy_embeddings(model, self.embedding, generator=self.seed))
@@ -64,6 +70,7 @@ class TrainingNoise(TrainerCallback):  # type: ignore[misc]
     def _disturb(self, model: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
         if not model.training:
             return None
+        self._check(kwargs)
         noisy = dict(kwargs)
         for name in self.inputs.keys() & kwargs.keys():
             x, noise = kwargs[name], self.inputs[name]
@@ -71,3 +78,15 @@ class TrainingNoise(TrainerCallback):  # type: ignore[misc]
             noisy[name] = noise.disturb(x, rng) if noise.level else x
         self._call += 1
         return args, noisy
+
+    def _check(self, batch: dict[str, Any]) -> None:
+        """Refuse names that the first training batch does not hold, and leave the model without hooks."""
+        unknown = [] if self._checked else [name for name in self.inputs if name not in batch]
+        self._checked = True
+        if unknown:
+            while self._hooks:
+                self._hooks.pop().remove()
+            raise SettingError(
+                f"`TrainingNoise(inputs={{{unknown[0]!r}: ...}})`: the training batches hold {listed(batch)}."
+                f"{nearest(unknown[0], batch)}"
+            )

@@ -18,6 +18,7 @@ from hormesis.errors import DataError, MissingExtraError
 from hormesis.key import key
 from hormesis.models import task_of
 from hormesis.torch.doors.model import answer, finite, module_in, numbers_of, place, probabilities
+from hormesis.torch.nets.training import train
 
 
 class Scaled(nn.Module):
@@ -119,6 +120,10 @@ class TorchEstimator(BaseEstimator):
             Outputs and target do not fit together.
         MissingExtraError
             skorch is not installed.
+        ModelError
+            Training diverged; nothing is fitted.
+        KeyboardInterrupt
+            Training was interrupted; the net trained so far stays in `net_`.
         """
         values = np.asarray(y)
         net = copy.deepcopy(self.net)
@@ -130,9 +135,18 @@ class TorchEstimator(BaseEstimator):
                 if self.task == "classification"
                 else self._numbers(values, bare=bare)
             )
-            self.net_ = net.fit(self._rows(net, X), target)
-        self.net_.module_.eval()
+            self._trained(net, self._rows(net, X), target)
         return self
+
+    def _trained(self, net: Any, X: Tensor, y: NDArray[Any]) -> None:
+        self.__dict__.pop("net_", None)
+        try:
+            train(net, X, X[:4096], y)
+        except KeyboardInterrupt:
+            self.net_ = net
+            raise
+        self.net_ = net
+        self.net_.module_.eval()
 
     def _skorch(self, module: nn.Module, X: Any, y: NDArray[Any]) -> Any:
         """Return a skorch net for a bare module."""

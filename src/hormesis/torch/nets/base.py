@@ -15,20 +15,21 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from hormesis.errors import DataError, MissingExtraError, SettingError
+from hormesis.errors import DataError, MissingExtraError, ModelError, SettingError
 from hormesis.frames import is_frame, take
 from hormesis.key import key
 from hormesis.recipe import Recipe
 from hormesis.torch.nets.callbacks import OverfittingStop
 from hormesis.torch.nets.modules import Inside
-from hormesis.torch.nets.plan import EpochView, Units, as_rows, techniques_of
+from hormesis.torch.nets.plan import EpochView, Units, as_numbers, as_rows, techniques_of
+from hormesis.torch.nets.training import train
 from hormesis.torch.source import generator
 
 try:
     from skorch.callbacks import EarlyStopping
     from skorch.helper import predefined_split
 
-    from hormesis.torch.nets.skorch_nets import NoisyClassifier, NoisyRegressor, Rows
+    from hormesis.torch.nets.skorch_nets import AT_ONCE, NoisyClassifier, NoisyRegressor, Rows
 except ImportError as error:
     raise MissingExtraError(
         "The nets of hormesis.torch need skorch: pip install 'hormesis[torch]'."
@@ -87,7 +88,11 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         SettingError
             A setting out of its range, or a technique that this task does not have.
         DataError
-            Columns that are not numbers, images of unknown shape, or a single class.
+            Columns that are not numbers, infinite values, images of unknown shape, a single class, or negative weights.
+        ModelError
+            Training diverged; nothing is fitted.
+        KeyboardInterrupt
+            Training was interrupted; the net trained so far stays, as after fewer epochs.
         """
         if y is None:
             raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
@@ -95,21 +100,34 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         seed = _seed(self.random_state)
         rows, y = self._checked(X, y)
         target = self._encoded(y)
-        weight = (
-            None if sample_weight is None else _check_sample_weight(sample_weight, rows, dtype=np.float64)
+        weight = None if sample_weight is None else _weights(sample_weight, rows)
+        rows_in, valid = self._split(target, seed)
+        learnt = torch.from_numpy(rows[rows_in])
+        module = self._module(learnt, target[rows_in], generator(seed, "weights"))
+        weights = (
+            None if weight is None else torch.from_numpy(weight[rows_in] / weight[rows_in].mean()).float()
         )
-        train, valid = self._split(target, seed)
-        learnt = torch.from_numpy(rows[train])
-        module = self._module(learnt, target[train], generator(seed, "weights"))
-        weights = None if weight is None else torch.from_numpy(weight[train] / weight[train].mean()).float()
-        data = Rows(learnt, torch.from_numpy(target[train]), weights, self._view(X, rows, y, train, seed))
+        data = Rows(learnt, torch.from_numpy(target[rows_in]), weights, self._view(X, rows, y, rows_in, seed))
         held = None if valid is None else Rows(rows[valid], target[valid])
-        self.net_ = self._net(module, self._units(learnt, target[train]), seed, held)
-        self.net_.fit(data, None)
+        self.net_ = self._net(module, self._units(learnt, target[rows_in]), seed, held)
+        try:
+            train(self.net_, data, learnt[:AT_ONCE])
+        except KeyboardInterrupt:
+            self._settle()
+            raise
+        except ModelError:
+            for name in [name for name in vars(self) if name.endswith("_")]:
+                delattr(self, name)
+            raise
+        self._settle()
+        return self
+
+    def _settle(self) -> None:
+        if not self.net_.initialized_:
+            return
         self.net_.train_split = None
         self.net_.module_.eval()
         self.n_iter_ = len(self.net_.history)
-        return self
 
     @property
     def module(self) -> nn.Module:
@@ -198,11 +216,12 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         given = {"X": X} if not fitting else {"X": X, "y": y}
         if is_frame(X):
             validate_data(self, X, reset=fitting, skip_check_array=True)
-            values = as_rows(X)
-            if not np.isfinite(values[~np.isnan(values)]).all() or not len(values):
+            wide = as_numbers(X)
+            if np.isinf(wide).any() or not len(wide):
                 raise DataError(
                     "The table holds infinity, or no rows: a net takes finite numbers and missing values."
                 )
+            values = as_rows(wide)
             y = self._target(y, len(values)) if fitting else None
             return self._shaped(values), y
         shape = np.shape(X)[1:] if self._images and np.ndim(X) > 2 else None
@@ -242,13 +261,26 @@ def check_settings(net: Any) -> None:
     wrong = []
     for name, kind in _types(type(net)).items():  # type: ignore[arg-type]
         value = getattr(net, name)
-        try:
-            kind.validate_python(value.item() if isinstance(value, np.generic) else value)
-        except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Input should be ")
-            wrong.append(f"`{type(net).__name__}({name}={value!r})`: expected {said}.")
+        if said := _mistake(kind, value.item() if isinstance(value, np.generic) else value):
+            wrong.append(f"`{type(net).__name__}({name}={value!r})`: expected {said}")
     if wrong:
         raise SettingError(" ".join(wrong))
+
+
+def _mistake(kind: TypeAdapter[Any], value: Any) -> str:
+    """Return what was expected instead of a value, or nothing; what only reads as a number is none."""
+    try:
+        read = kind.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        percent = first["type"] == "less_than" and isinstance(value, int | float) and 1 < value < 100
+        hint = f"; did you mean {value / 100:g}?" if percent else "."
+        return first["msg"].removeprefix("Input should be ") + hint
+    if isinstance(value, str) and not isinstance(read, str):
+        return f"the {type(read).__name__} {read!r}, not a string."
+    if isinstance(value, float) and isinstance(read, int):
+        return f"the whole number {read!r}."
+    return ""
 
 
 @functools.cache
@@ -263,6 +295,15 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(random_state.randint(2**31 - 1))
+
+
+def _weights(sample_weight: Any, rows: NDArray[Any]) -> NDArray[np.float64]:
+    weight: NDArray[np.float64] = _check_sample_weight(sample_weight, rows, dtype=np.float64)
+    if (weight < 0).any():
+        raise DataError(
+            f"`sample_weight` goes down to {weight.min():g}: weights are 0 or more; leave out rows that should not count."
+        )
+    return weight
 
 
 def _squared(units: Units) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hormesis.torch.attacks.space import Space
 from hormesis.torch.attacks.training import OverfittingAlarm
 from hormesis.torch.layers.cells import seed_noise
 from hormesis.torch.nets.techniques import Layers
+from hormesis.torch.nets.training import Stop
 from hormesis.torch.nets.worst_batches import filled
 from hormesis.torch.quiet import attacking, outputs
 from hormesis.torch.source import generator
@@ -242,7 +243,7 @@ class OverfittingStop(Callback):  # type: ignore[misc]
             'last good check; use a smaller epsilon or adversarial="pgd".',
             stacklevel=2,
         )
-        raise KeyboardInterrupt
+        raise Stop
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Let go of the batch and the copy."""

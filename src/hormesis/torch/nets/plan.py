@@ -149,8 +149,21 @@ def as_rows(table: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.floa
     DataError
         A column holds no numbers.
     """
+    most = float(np.finfo(np.float32).max)
+    rows: NDArray[np.float32] = np.clip(as_numbers(table), -most, most).astype(np.float32)
+    return rows if shape is None else rows.reshape(len(rows), *shape)
+
+
+def as_numbers(table: Any) -> NDArray[np.float64]:
+    """Return a table of numbers as an array (n, columns), missing values as NaN.
+
+    Raises
+    ------
+    DataError
+        A column holds no numbers.
+    """
     if isinstance(table, np.ndarray):
-        values = table.astype(np.float64, copy=False)
+        values: NDArray[np.float64] = table.astype(np.float64, copy=False)
     else:
         opened = open_table(table)
         words = [
@@ -162,9 +175,7 @@ def as_rows(table: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.floa
                 "as in `make_pipeline(TableVectorizer(), net)`."
             )
         values = np.column_stack([opened.numbers(j) for j in range(len(opened.names))]).astype(np.float64)
-    most = float(np.finfo(np.float32).max)
-    rows: NDArray[np.float32] = np.clip(values, -most, most).astype(np.float32)
-    return rows if shape is None else rows.reshape(len(rows), *shape)
+    return values
 
 
 def encoded(y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Subset
 
 from hormesis.torch.layers.cells import seed_noise
 from hormesis.torch.nets.techniques import Step, Technique, chain, learn
+from hormesis.torch.nets.training import check_losses
 from hormesis.torch.source import generator
 
 View = Callable[[int, float], tuple[Tensor, Tensor | None]]
@@ -125,6 +126,11 @@ class NoisyStep:
         rng = generator(self.seed, "epoch", self.epoch, device=net.device)
         for technique in self.techniques:
             technique.start_epoch(net.module_, self.dose, rng)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Go no further when training has diverged."""
+        super().on_epoch_end(net, **kwargs)  # type: ignore[misc]
+        check_losses(net.history[-1:], net.lr)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Let go of what only training needs."""
