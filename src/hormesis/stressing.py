@@ -20,7 +20,7 @@ from hormesis.noise import CATALOGUE, Noise, WorstCase
 from hormesis.pictures import distributions
 from hormesis.profile import Profile
 from hormesis.recipe import Recipe, Step
-from hormesis.results import Provenance, StressResult
+from hormesis.results import Provenance, StressResult, title
 from hormesis.scoring import Scoring, scorers
 
 BATTERY = (
@@ -303,6 +303,7 @@ def summarise(
         if widened
         else []
     )
+    said += ranking_notes(bench, steps)
     if done.left_out:
         said.append(
             f"left out ({'interrupted' if done.interrupted else 'the time budget was spent'}): {', '.join(done.left_out)}"
@@ -313,6 +314,18 @@ def summarise(
     return StressResult(
         curves, max_drop, names, provenance, shown, (*notes, *said), finished=not done.left_out
     )
+
+
+def ranking_notes(bench: Bench, steps: Sequence[Step]) -> list[str]:
+    """Say where a score of ranks or probabilities is read under attacks, which stop at the first wrong label."""
+    attacks = [title(s.name) for s in steps if isinstance(s.noise, WorstCase) and s.noise.stops]
+    finer = [s.name for s in bench.scorers if s.metric is not None and s.metric.asks in ("score", "proba")]
+    if not attacks or not finer or bench.task == "regression":
+        return []
+    return [
+        f"attacks ({', '.join(attacks)}) stop where a label is wrong, so that {', '.join(finer)} could be made to fall "
+        "further: scoring='accuracy' is what they measure in full"
+    ]
 
 
 def provenance_of(

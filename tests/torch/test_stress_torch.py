@@ -308,7 +308,9 @@ def test_the_module_inside_is_found_behind_noise_and_guard(cancer):
     model = NoisyTraining(made, GaussianNoise(0.1), copies=1, random_state=0).fit(X.to_numpy(), y)
     x = torch.from_numpy(X.to_numpy().copy())
     assert torch.allclose(
-        module_of(model)(x).softmax(1).double(), torch.from_numpy(model.predict_proba(x)), atol=1e-6
+        module_of(model, range(30))(x).softmax(1).double(),
+        torch.from_numpy(model.predict_proba(x)),
+        atol=1e-6,
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,12 @@ class Victim(Protocol):
 
 
 class WorstCase(Noise):
-    """A noise that looks at the model: its table differs for every model, and only a stress test can make it."""
+    """A noise that looks at the model: its table differs for every model, and only a stress test can make it.
+
+    `stops` says that it leaves a row alone once its label is wrong.
+    """
+
+    stops: ClassVar[bool] = False
 
     def against(self, victim: Victim, data: Any, *, profile: Profile, seed: int, repeat: int = 0) -> Any:
         """Return the table, within the level, that is worst for this model; never mutates `data`."""

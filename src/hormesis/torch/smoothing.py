@@ -117,6 +117,7 @@ class Smoothed:
         certain = _risk(alpha)
         codes = np.full(len(X), -1)
         with _quiet(self.model, X):
+            _check_logits(self.model, X)
             for at, row, one in _rows(X, rows):
                 counts = self._count(one, n, batch_size, seed, "predict", row)
                 second, first = np.sort(counts)[-2:]
@@ -171,6 +172,7 @@ class Smoothed:
         cap = radius_cap(self.sigma, n, _risk(alpha))
         codes, lower, radius = np.full(len(X), -1), np.zeros(len(X)), np.zeros(len(X))
         with _quiet(self.model, X), track("certify", len(X), show=progress) as advance:
+            _check_logits(self.model, X)
             for at, row, one in _rows(X, rows):
                 chosen = int(self._count(one, n0, batch_size, seed, "choose", row).argmax())
                 hits = int(self._count(one, n, batch_size, seed, "prove", row)[chosen])
@@ -223,11 +225,6 @@ class Smoothed:
                 raise ModelError(
                     f"The model gives one logit, which tells two classes: `classes` names {self.classes.size}."
                 )
-            import torch
-
-            from hormesis.torch.quiet import check_logit
-
-            check_logit(torch.from_numpy(out))
             return (out > 0).astype(np.int64)
         equal = out[:, None] == self.classes[None, :]
         if not equal.any(1).all():
@@ -249,6 +246,19 @@ def _answer(model: Any, copies: Any) -> NDArray[Any]:
     with torch.no_grad():
         out = model(copies)
     return np.asarray(out.float().cpu().numpy() if out.is_floating_point() else out.cpu().numpy())
+
+
+def _check_logits(model: Any, X: Any) -> None:
+    """Refuse a net whose one output is a probability, by its answers to the clean rows."""
+    if not is_tensor(X) or not X.is_floating_point() or X.ndim < 2:
+        return
+    import torch
+
+    from hormesis.torch.quiet import check_logit
+
+    out = _answer(model, X[:1000])
+    if out.dtype.kind == "f" and (out.ndim == 1 or out.shape[1] == 1):
+        check_logit(torch.from_numpy(out))
 
 
 def _rows(X: Any, rows: ArrayLike | None) -> Iterator[tuple[int, int, Any]]:

@@ -182,6 +182,9 @@ def _notes(made: Attacked) -> list[str]:
         )
     if made.zero_gradient > 0.01:
         said.append(
-            f"no gradient at all on {made.zero_gradient:.0%} of the standing rows: robustness there may be masked, try Square"
+            f"no gradient at all on {made.zero_gradient:.0%} of the rows, which stand: robustness may be masked, try Square"
         )
+    gone = _share(made.clean_height == torch.inf)
+    if gone:
+        said.append(f"the model answers NaN on {gone:.0%} of the rows before any attack: they count as wrong")
     return said

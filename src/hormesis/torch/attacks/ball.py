@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 JUST = 1 + 1e-6
+FEW = 1e-12
 TINY = 1e-6
 
 
@@ -147,7 +148,7 @@ class L2(Ball):
 
     def project(self, at: Tensor) -> Tensor:
         """Shorten moves that are too long."""
-        share = (self.epsilon / self.distance(at).clamp(min=1e-12)).clamp(max=1.0)
+        share = (self.epsilon / above_zero(self.distance(at))).clamp(max=1.0)
         return self.boxed(self.x + (at - self.x) * self.rows(share))
 
     def distance(self, at: Tensor) -> Tensor:
@@ -163,7 +164,8 @@ class L1(Ball):
     def start(self, draws: Draws) -> Tensor:
         """Return points in a random direction, at a uniform share of epsilon."""
         uniform = draws.uniform(self.x, "start")
-        way = -torch.log1p(-uniform.abs()) * uniform.sign() * (self.scale > 0)
+        below_one = uniform.abs().clamp(max=1 - torch.finfo(uniform.dtype).eps)
+        way = -torch.log1p(-below_one) * uniform.sign() * (self.scale > 0)
         share = (draws.uniform(self.x.flatten(1)[:, :1], "radius").flatten() + 1) / 2
         return self.project(self.x + way * self.rows(share * self.epsilon / _size(way, 1)) * self.scale)
 
@@ -188,7 +190,7 @@ class L1(Ball):
         size = move.abs()
         room = torch.where(move > 0, self.units(self.high), -self.units(self.low))
         shrunk = torch.minimum((size - _cut(size, room, self.epsilon).to(size)).clamp(min=0), room)
-        shrunk = shrunk * (self.epsilon / shrunk.sum(1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+        shrunk = shrunk * (self.epsilon / above_zero(shrunk.sum(1, keepdim=True))).clamp(max=1.0)
         return self.boxed(self.x + (move.sign() * shrunk).reshape(at.shape) * self.scale)
 
     def distance(self, at: Tensor) -> Tensor:
@@ -210,7 +212,12 @@ def _cut(size: Tensor, room: Tensor, total: float) -> Tensor:
 
 
 def _size(way: Tensor, p: int) -> Tensor:
-    return _length(way, p).clamp(min=1e-12)
+    return above_zero(_length(way, p))
+
+
+def above_zero(size: Tensor) -> Tensor:
+    """Return lengths to divide by, at least the least that their dtype can divide by."""
+    return size.clamp(min=max(FEW, torch.finfo(size.dtype).tiny))
 
 
 def _length(way: Tensor, p: int) -> Tensor:

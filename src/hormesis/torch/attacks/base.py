@@ -69,8 +69,9 @@ class Attack(ABC):
             Logits (rows, classes), one logit (rows,) or (rows, 1), or numbers; left exactly as it was.
         x : tensor (rows, ...), or mapping of names to tensors
             Clean inputs; never mutated.
-        y : tensor (rows,)
-            Labels, or numbers for a regression.
+        y : tensor or array (rows,)
+            Labels, or numbers for a regression; (rows, labels) of 0 and 1 for several labels per row; (rows, height, width)
+            for a segmentation, whose row is lost where any pixel is wrong.
         space : Space, optional
             Where inputs may go. None: anywhere, epsilon in the input's own units.
         generator : int or torch.Generator, optional
@@ -90,11 +91,13 @@ class Attack(ABC):
             Each with one sentence: what was given, the rule, the mend.
         """
         name, moved = part_of(x, part)
-        with attacking(model, mode=mode) as quiet:
-            problem = Problem(quiet, space or Space(), self.loss, self.norm, batch_of(x), name)
-            clean = moved.detach().clone()
-            source = Source(generator, "attack", self.name)
-            adversarial = self.search(problem, clean, _plain(y), self.epsilon, Stream(source)).last
+        adversarial = moved.detach().clone()
+        if self.epsilon and len(moved):
+            with attacking(model, mode=mode) as quiet:
+                problem = Problem(quiet, space or Space(), self.loss, self.norm, batch_of(x), name)
+                draws = Stream(Source(generator, "attack", self.name))
+                clean, labels = moved.detach().clone(), _plain(y, moved)
+                adversarial = self.search(problem, clean, labels, self.epsilon, draws).last
         return adversarial if name is None else {**x, name: adversarial}
 
     def run(
@@ -113,7 +116,7 @@ class Attack(ABC):
     ) -> Attacked:
         """Attack every row at each epsilon and say what it took: rows that fall at a small epsilon count at every larger one.
 
-        Only rows that still stand are attacked again (restarts, larger epsilons). Random starts are a function of
+        Only rows that still stand are attacked again (restarts, larger epsilons); an answer of NaN is wrong. Random starts are a function of
         `seed` and the row's id, so the answer does not depend on batch size or row order.
 
         Parameters
@@ -121,7 +124,7 @@ class Attack(ABC):
         model, x, y, space, part
             As in `perturb`.
         epsilons : float or sequence of float, optional
-            Several sizes in one call; None: the attack's own.
+            Several sizes in one call; None: the attack's own. The result has each once, from small to large.
         seed : int
             Seed of random starts.
         row_ids : integer tensor (rows,), optional
@@ -132,22 +135,18 @@ class Attack(ABC):
             Show progress; None shows it on a terminal.
         """
         name, moved = part_of(x, part)
-        if len(y) != len(moved) or not len(y):
-            raise DataError(
-                f"There are {len(moved)} inputs and {len(y)} labels: give one label for each row."
-            )
-        sizes = _sizes(self, epsilons)
-        ids = torch.arange(len(y)) if row_ids is None else row_ids
+        sizes, n, labels = _sizes(self, epsilons), len(moved), _plain(y, moved)
+        ids = torch.arange(n) if row_ids is None else row_ids
+        _check_rows(n, len(labels), len(ids), batch_size)
         found: list[Found] = []
-        starts = range(0, len(y), batch_size)
+        starts = range(0, n, batch_size)
         with attacking(model) as quiet, track(self.name, len(starts), show=progress) as advance:
             for a in starts:
                 rows = slice(a, a + batch_size)
-                batch = {k: v[rows] for k, v in x.items()} if isinstance(x, Mapping) else None
                 clean = moved[rows].detach().clone()
-                where = quiet, space or Space(), self.loss, self.norm, batch, name
-                problem = Problem(*where, _plain(y), Tally.of(clean))
-                found.append(self._batch(problem, clean, _plain(y[rows]), sizes, seed, ids[rows]))
+                where = quiet, space or Space(), self.loss, self.norm, _cut(x, rows, n), name
+                problem = Problem(*where, labels, Tally.of(clean))
+                found.append(self._batch(problem, clean, labels[rows], sizes, seed, ids[rows]))
                 advance()
         return Attacked.joined(repr(self), sizes, found, moved.detach())
 
@@ -206,15 +205,36 @@ class Attempt:
         found.keep(k, rows, tried.better(some, y[rows]), tried.flat, self.label or self.name)
 
 
-def _plain(y: Tensor) -> Tensor:
-    return y.detach().clone() if y.is_inference() else y.detach()
+def _plain(y: Any, x: Tensor) -> Tensor:
+    """Return labels as a tensor beside the inputs, one that autograd may save."""
+    labels = torch.as_tensor(y, device=x.device).detach()
+    return labels.clone() if labels.is_inference() else labels
+
+
+def _cut(x: Any, rows: slice, n: int) -> Mapping[str, Any] | None:
+    """Return some rows of a mapping; what has no rows, such as a flag, stays as it is."""
+    if not isinstance(x, Mapping):
+        return None
+    return {k: v[rows] if isinstance(v, Tensor) and v.ndim and len(v) == n else v for k, v in x.items()}
+
+
+def _check_rows(inputs: int, labels: int, ids: int, batch_size: int) -> None:
+    if not inputs:
+        raise DataError("There are no rows: there is nothing to attack.")
+    if labels != inputs or ids != inputs:
+        what = f"{labels} labels" if labels != inputs else f"{ids} row ids"
+        raise DataError(f"There are {inputs} inputs and {what}: give one for each row.")
+    if batch_size < 1:
+        raise SettingError(f"`batch_size={batch_size}`: a pass takes 1 row or more.")
 
 
 def _sizes(attack: Attack, epsilons: Sequence[float] | float | None) -> tuple[float, ...]:
     asked = attack.epsilon if epsilons is None else epsilons
     sizes = tuple(sorted({float(e) for e in ([asked] if isinstance(asked, int | float) else asked)}))
-    if not sizes or sizes[0] < 0:
-        raise SettingError(f"`epsilons={epsilons}`: give at least one size, all of them 0 or more.")
+    if not sizes or not all(0 <= size < float("inf") for size in sizes):
+        raise SettingError(
+            f"`epsilons={epsilons}`: give at least one size, all of them finite and 0 or more."
+        )
     return sizes
 
 

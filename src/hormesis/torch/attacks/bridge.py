@@ -1,6 +1,7 @@
 """Anything that predicts, as a model over float tensors: NumPy models, whole-number inputs, probabilities."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,24 @@ def bridged(model: Any, x: Any) -> tuple[Bridge, Any]:
     owner = getattr(model, "__self__", None)
     bridge = Bridge(model, dtype, numpy=numpy or hasattr(owner, "get_params"))
     return bridge, x.double() if isinstance(x, Tensor) and not dtype.is_floating_point else x
+
+
+def bridged_run(
+    run: Callable[..., Attacked], model: Any, x: Any, y: Any, *, space: Space | None = None, **settings: Any
+) -> Attacked:
+    """Return the result of an attack on anything that predicts."""
+    bridge, own = bridged(model, x)
+    return bridge.back(run(bridge, own, y, space=bridge.space(space or Space()), **settings))
+
+
+def bridged_perturb(
+    perturb: Callable[..., Any], model: Any, x: Any, y: Any, *, space: Space | None = None, **settings: Any
+) -> Any:
+    """Return adversarial inputs of one batch, in the dtype that came in."""
+    bridge, own = bridged(model, x)
+    found = perturb(bridge, own, y, space=bridge.space(space or Space()), **settings)
+    whole = isinstance(found, Tensor) and not bridge.dtype.is_floating_point
+    return found.round().to(bridge.dtype) if whole else found
 
 
 def _limits(dtype: torch.dtype) -> tuple[float, float]:

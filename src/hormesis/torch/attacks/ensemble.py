@@ -1,23 +1,26 @@
 """Ensemble: several attacks in turn, each on the rows that the ones before left standing."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hormesis.errors import SettingError
 from hormesis.torch.attacks.apgd import APGD
 from hormesis.torch.attacks.attacked import Attacked, Found, noted
 from hormesis.torch.attacks.ball import Draws
 from hormesis.torch.attacks.base import Attack, Attempt, Epsilon, Loss, Steps, attack
+from hormesis.torch.attacks.bridge import bridged_perturb, bridged_run
 from hormesis.torch.attacks.checks import ledger, suspicions
-from hormesis.torch.attacks.problem import Problem, Tried
+from hormesis.torch.attacks.problem import NoGradientError, Problem, Tried, part_of
 from hormesis.torch.attacks.space import Norm
 from hormesis.torch.attacks.square import Square
-from hormesis.torch.quiet import Model
+from hormesis.torch.quiet import Model, unwrapped
 
 MANY = 10_000
+T = TypeVar("T")
 
 
 @attack
@@ -25,7 +28,8 @@ class Ensemble(Attack):
     """Attack with APGD on cross-entropy, APGD on each wrong class, then Square: the evaluation to quote.
 
     In the manner of AutoAttack. A row counts as robust only if it withstands every attack; each attack sees survivors
-    only, so the cost falls with every row that is lost. The notes of the result say how many rows each attack felled,
+    only, so the cost falls with every row that is lost. A model without gradients, such as ``forest.predict_proba``, meets
+    the attacks that only look at answers. The notes of the result say how many rows each attack felled,
     and warn where the number may be wrong: gradients that are zero or mislead, a model that is random, changes itself,
     answers probabilities, or looks at other rows. Source: Croce and Hein (2020).
 
@@ -93,17 +97,47 @@ class Ensemble(Attack):
                 yield Attempt(kind, number, one.search, one.loss, label)
             seen[kind] += 1
 
-    def run(self, model: Model, x: Any, y: Tensor, **settings: Any) -> Attacked:
+    def run(self, model: Model, x: Any, y: Any, **settings: Any) -> Attacked:
         """Attack every row with each attack in turn, as `Attack.run`."""
-        found = super().run(model, x, y, **settings)
+        if isinstance(x, Tensor):
+            part_of(x, None)
+        found = bridged_run(super().run, model, x, y, **settings)
         return noted(found, ledger(found))
+
+    def perturb(self, model: Model, x: Any, y: Any, *, mode: str = "eval", **settings: Any) -> Any:
+        """Return adversarial inputs for one batch, as `Attack.perturb`.
+
+        Raises
+        ------
+        SettingError
+            The model would be attacked in train mode and minds the other rows of its batch.
+        """
+        if mode == "keep" and _minds_its_batch(model):
+            raise SettingError(
+                "`mode='keep'`: an Ensemble looks at survivors only, and a batch norm in train mode answers by the whole "
+                "batch: use mode='eval', or PGD or APGD, which move all rows together."
+            )
+        if isinstance(x, Tensor):
+            part_of(x, None)
+        return bridged_perturb(super().perturb, model, x, y, mode=mode, **settings)
 
     def _batch(
         self, problem: Problem, x: Tensor, y: Tensor, sizes: Sequence[float], seed: int, ids: Tensor
     ) -> Found:
-        found = super()._batch(problem, x, y, sizes, seed, ids)
-        found.notes = tuple(suspicions(problem, x, y))
+        found, notes = self._able(lambda able: Attack._batch(able, problem, x, y, sizes, seed, ids))
+        found.notes = (*suspicions(problem, x, y), *notes)
         return found
+
+    def _able(self, made: Callable[["Ensemble"], T]) -> tuple[T, tuple[str, ...]]:
+        """Return what the ensemble makes; where the model has no gradient, what its attacks that need none make."""
+        try:
+            return made(self), ()
+        except NoGradientError:
+            left = [each for each in self.members() if not each.needs_gradients]
+            if not left:
+                raise
+            blind = dataclasses.replace(self, attacks=left)
+            return made(blind), ("the model has no gradient: only attacks on its answers were made",)
 
     def search(
         self,
@@ -116,6 +150,9 @@ class Ensemble(Attack):
         track: bool = False,  # noqa: ARG002
     ) -> Tried:
         """Make all attempts, each on the rows that still stand."""
+        return self._able(lambda able: able._all(problem, x, y, epsilon, draws))[0]
+
+    def _all(self, problem: Problem, x: Tensor, y: Tensor, epsilon: float, draws: Draws) -> Tried:
         found = problem.clean(x, y, 1)
         for attempt in self.attempts(problem):
             rows = found.standing(0)
@@ -123,3 +160,9 @@ class Ensemble(Attack):
                 break
             attempt.make(found, 0, rows, problem, x, y, epsilon, draws.of(rows))
         return Tried(found.at[0], height=found.height[0], lost=found.lost[0])
+
+
+def _minds_its_batch(model: Model) -> bool:
+    inner = unwrapped(model)
+    kinds = nn.modules.batchnorm._BatchNorm
+    return isinstance(inner, nn.Module) and any(isinstance(m, kinds) and m.training for m in inner.modules())

@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hormesis.errors import DataError, SettingError, nearest
-from hormesis.torch.quiet import check_logit
 
 PerRow = Callable[[Tensor, Tensor], Tensor]
 LEAD = 7.0  # nats
 FLAT = 13.8  # -log(1e-6): single precision keeps one digit of 1 - p
+SURE = 10  # rows from which a habit is no chance
 
 
 def per_row(values: Tensor) -> Tensor:
@@ -39,9 +39,12 @@ def mse(output: Tensor, y: Tensor) -> Tensor:
 
 
 def margin(output: Tensor, y: Tensor) -> Tensor:
-    """Best other logit minus the true one (Carlini and Wagner 2017): above 0 the row is lost; never flat, from two classes on."""
-    if one_logit(output):
-        return output.reshape(-1) * (1 - 2 * y.reshape(-1).to(output))
+    """Best other logit minus the true one (Carlini and Wagner 2017): above 0 the row is lost; never flat, from two classes on.
+
+    Of several labels the worst one counts, of pixels the mean.
+    """
+    if one_logit(output) or y.shape == output.shape:
+        return (output * (1 - 2 * y.reshape(output.shape).to(output))).reshape(len(output), -1).amax(1)
     true = y.long().unsqueeze(1)
     others = output.scatter(1, true, -torch.inf)
     return per_row(others.amax(1) - output.gather(1, true).squeeze(1))
@@ -49,7 +52,7 @@ def margin(output: Tensor, y: Tensor) -> Tensor:
 
 def dlr(output: Tensor, y: Tensor) -> Tensor:
     """Difference of logits ratio (Croce and Hein 2020); for two classes, where it is undefined, the margin."""
-    if one_logit(output) or output.shape[1] < 3:
+    if one_logit(output) or output.shape[1] < 3 or y.shape == output.shape:
         return margin(output, y)
     top = output.topk(3, dim=1).values
     return margin(output, y) / (top[:, 0] - top[:, 2] + 1e-12)
@@ -104,14 +107,14 @@ class Goal:
     classes: bool
 
     def wrong(self, output: Tensor, y: Tensor) -> Tensor:
-        """Tell the rows whose prediction is not the label; none in a regression."""
+        """Tell the rows whose prediction is not the label, NaN being none; of several labels or pixels any counts."""
         if not self.classes:
             return torch.zeros(len(output), dtype=torch.bool, device=output.device)
-        if one_logit(output):
-            return (output.reshape(-1) > 0) != (y.reshape(-1) > 0)
-        if y.shape == output.shape:
-            return ((output > 0) != (y > 0)).reshape(len(output), -1).any(1)
-        return (output.argmax(1) != y).reshape(len(output), -1).any(1)
+        if one_logit(output) or y.shape == output.shape:
+            bad = ((output > 0) != (y.reshape(output.shape) > 0)) | output.isnan()
+        else:
+            bad = (output.argmax(1) != y) | output.isnan().any(1)
+        return bad.reshape(len(output), -1).any(1)
 
     def slope(self, output: Tensor, y: Tensor) -> Tensor | None:
         """Return the gradient of the loss with respect to the output where it is known in closed form."""
@@ -119,9 +122,9 @@ class Goal:
         return odds_slope(output, y) if ranked else None
 
     def height(self, output: Tensor, y: Tensor) -> Tensor:
-        """Return how far each row is towards being lost: the margin of classes, the loss of numbers."""
-        ranked = self.classes and y.shape != output.shape
-        return margin(output, y) if ranked or (self.classes and one_logit(output)) else self.loss(output, y)
+        """Return how far each row is towards being lost: the margin of classes, the loss of numbers; NaN is lost for good."""
+        far = margin(output, y) if self.classes else self.loss(output, y)
+        return far.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def goal_of(loss: str | PerRow, output: Tensor, y: Tensor, labels: Tensor | None = None) -> Goal:
@@ -145,7 +148,8 @@ def goal_of(loss: str | PerRow, output: Tensor, y: Tensor, labels: Tensor | None
         return Goal(LOSSES[loss], task == "classes")
     if task == "numbers":
         return Goal(mse, classes=False)
-    return Goal(bce if y.shape == output.shape and not one_logit(output) else odds, classes=True)
+    several = y.shape == output.shape and not one_logit(output)
+    return Goal(margin if several else odds, classes=True)
 
 
 def _task(output: Tensor, y: Tensor, loss: str | PerRow, labels: Tensor) -> str:
@@ -154,7 +158,7 @@ def _task(output: Tensor, y: Tensor, loss: str | PerRow, labels: Tensor) -> str:
     if loss == "mse":
         return "numbers"
     if not callable(loss) and loss != "bce":
-        _check_shape(output, y)
+        _check_shape(output, y, labels)
     whole = not y.is_floating_point()
     if one_logit(output):
         two = bool(((labels == 0) | (labels == 1)).all())
@@ -163,22 +167,28 @@ def _task(output: Tensor, y: Tensor, loss: str | PerRow, labels: Tensor) -> str:
                 "The model answers one logit, so labels are 0 and 1; "
                 f"{sorted(set(labels.reshape(-1).tolist()))[:5]} were given."
             )
-        if two:
-            check_logit(output)
         return "classes" if two else "numbers"
-    if whole and len(y) and not 0 <= int(y.min()) <= int(y.max()) < output.shape[1]:
-        worst = int(y.max()) if int(y.min()) >= 0 else int(y.min())
-        raise DataError(f"Label {worst} was given; the model answers {output.shape[1]} classes, from 0.")
+    if whole and len(y):
+        _check_range(y, 2 if y.shape == output.shape else output.shape[1])
     if whole or loss == "bce":
         return "classes"
     return "classes" if callable(loss) and y.ndim < output.ndim else "numbers"
 
 
-def _check_shape(output: Tensor, y: Tensor) -> None:
+def _check_range(y: Tensor, classes: int) -> None:
+    least, most = int(y.min()), int(y.max())
+    if least < 0 or most >= classes:
+        worst = most if least >= 0 else least
+        raise DataError(f"Label {worst} was given; the model answers {classes} classes, from 0.")
+
+
+def _check_shape(output: Tensor, y: Tensor, labels: Tensor) -> None:
     """Refuse labels that are neither one per answer nor numbers like the answers."""
-    hot = y.shape == output.shape and output.ndim == 2 and output.shape[1] > 1
-    if hot and bool(((y == 0) | (y == 1)).all()) and bool((y.sum(1) == 1).all()):
-        raise DataError("The labels are one-hot: give class numbers, as in `y.argmax(1)`.")
+    hot = y.shape == output.shape and output.ndim == 2 and output.shape[1] > 1 and len(labels) >= SURE
+    if hot and bool(((labels == 0) | (labels == 1)).all()) and bool((labels.sum(1) == 1).all()):
+        raise DataError(
+            "The labels are one-hot: give class numbers, as in `y.argmax(1)`, or for several labels per row `loss='bce'`."
+        )
     classes = output.shape[:1] + output.shape[2:]
     fits = y.shape == classes and not y.is_floating_point()
     if one_logit(output) or y.shape == output.shape or fits:

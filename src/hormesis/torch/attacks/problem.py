@@ -11,13 +11,17 @@ from torch import Tensor
 from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
 from hormesis.torch.attacks.attacked import Found
 from hormesis.torch.attacks.ball import Ball, Draws
-from hormesis.torch.attacks.losses import Goal, PerRow, goal_of, saturated
+from hormesis.torch.attacks.losses import Goal, PerRow, goal_of, one_logit, saturated
 from hormesis.torch.attacks.space import Norm, Space
 from hormesis.torch.keyed import normal_like, uniform_like
-from hormesis.torch.quiet import Model, outputs
+from hormesis.torch.quiet import Model, check_logit, outputs
 from hormesis.torch.source import Source
 
 HALF_SCALE = 1024.0
+
+
+class NoGradientError(ModelError):
+    """The model's answer does not depend on its input by a gradient."""
 
 
 def part_of(x: Any, part: str | None) -> tuple[str | None, Tensor]:
@@ -144,25 +148,28 @@ class Problem:
     ) -> None:
         self.model, self.space, self.loss, self.norm = model, space, loss, norm
         self.batch, self.part, self.labels, self.tally = batch and _plain_parts(batch), part, labels, tally
+        self.size = 0 if part is None or batch is None else len(batch[part])
         self.goal: Goal | None = None
         self.first: Tensor | None = None
 
     def of(self, rows: Tensor) -> "Problem":
         """Return the problem of some rows."""
         batch = self.batch and {
-            k: v[rows.to(v.device)] if isinstance(v, Tensor) else v for k, v in self.batch.items()
+            k: v[rows.to(v.device)] if isinstance(v, Tensor) and v.ndim and len(v) == self.size else v
+            for k, v in self.batch.items()
         }
         some = copy.copy(self)
-        some.batch, some.tally = batch, self.tally and self.tally.some(rows)
+        some.batch, some.tally, some.size = batch, self.tally and self.tally.some(rows), len(rows)
         some.first = None if self.first is None else self.first[rows]
         return some
 
     def climbing(self, loss: str | PerRow, y: Tensor) -> "Problem":
-        """Return the problem with another loss, once the clean answer is known."""
-        if loss is self.loss or self.first is None:
+        """Return the problem with another loss, once the clean answer is known; `auto` leaves it as it is."""
+        if loss in (self.loss, "auto") or self.first is None or self.goal is None:
             return self
         other = copy.copy(self)
-        other.loss, other.goal = loss, goal_of(loss, self.first, y, self.labels)
+        goal = goal_of(loss, self.first, y, self.labels)
+        other.loss, other.goal = loss, dataclasses.replace(goal, classes=self.goal.classes)
         return other
 
     def ball(self, x: Tensor, epsilon: float) -> Ball:
@@ -190,13 +197,13 @@ class Problem:
 
         Raises
         ------
-        ModelError
+        NoGradientError
             The answer does not depend on the input by a gradient.
         """
         x = x.detach().requires_grad_()
         out = self.answer(x, y)
         if not out.requires_grad:
-            raise ModelError(
+            raise NoGradientError(
                 "The model's answer has no gradient with respect to the input (it rounds, detaches or leaves torch): "
                 "use Square or WorstOf, which only look at answers."
             )
@@ -219,8 +226,11 @@ class Problem:
     def clean(self, x: Tensor, y: Tensor, sizes: int) -> Found:
         """Return what is known before any attack."""
         out, goal = self.look(x, y)
+        if goal.classes and one_logit(out):
+            check_logit(out)
         lost = goal.wrong(out, y)
-        flat = saturated(out, y) & ~lost if goal.classes and y.shape != out.shape else torch.zeros_like(lost)
+        single = goal.classes and (one_logit(out) or y.shape != out.shape)
+        flat = saturated(out, y) & ~lost if single else torch.zeros_like(lost)
         found = Found.start(x, lost, goal.height(out, y), flat, sizes, classes=goal.classes)
         if self.tally is not None:
             found.forward, found.backward = self.tally.forward, self.tally.backward

@@ -115,19 +115,25 @@ class Space:
         DataError
             `x` lies outside the bounds, or a setting does not fit its shape.
         SettingError
-            A feature has a negative scale, or the norm is unknown.
+            A feature has a scale that is negative or not finite, epsilon is too large for the dtype, a mask is no mask, or
+            the norm is unknown.
         """
         if norm not in BALLS:
             raise SettingError(f"`norm={norm!r}`: norms are `linf`, `l2` and `l1`.")
         low, high = self._like(x, "low"), self._like(x, "high")
         scale, integer = self._like(x, "scale"), self._mask(x, "integer")
         frozen = self._mask(x, "frozen")
-        if bool((scale < 0).any()):
+        most = torch.finfo(x.dtype).max
+        if not bool(((scale >= 0) & (scale < torch.inf)).all()):
             raise SettingError("`Space(scale=...)`: a scale is 0 or more; 0 keeps the feature as it is.")
+        if 2 * epsilon * float(max(scale.max() if scale.numel() else 0.0, 1.0)) > most:
+            raise SettingError(
+                f"`epsilon={epsilon:g}` times the scale is more than {x.dtype} can hold: use a smaller one."
+            )
         self._check(x, low, high)
         if frozen is not None:
             scale = torch.where(frozen, torch.zeros_like(scale), scale)
-        groups = [torch.tensor(list(g), device=x.device) for g in self.groups]
+        groups = [self._group(x, list(g)) for g in self.groups]
         return BALLS[norm](x, epsilon, low=low, high=high, scale=scale, integer=integer, groups=groups)
 
     def _like(self, x: Tensor, field: str) -> Tensor:
@@ -143,10 +149,28 @@ class Space:
 
     def _mask(self, x: Tensor, field: str) -> Tensor | None:
         value = getattr(self, field)
-        return None if value is None else torch.as_tensor(value, dtype=torch.bool, device=x.device)
+        if value is None:
+            return None
+        mask = torch.as_tensor(value, device=x.device)
+        if mask.dtype != torch.bool:
+            raise SettingError(
+                f"`Space({field}=...)` is one bool for each feature; {mask.dtype} was given. Feature numbers go to "
+                f"`Space.learn(X, {field}=[...])`."
+                if field == "frozen"
+                else f"`Space({field}=...)` is one bool for each feature; {mask.dtype} was given."
+            )
+        return self._like(x, field).bool()
+
+    def _group(self, x: Tensor, group: list[int]) -> Tensor:
+        if x.ndim != 2 or not group or not 0 <= min(group) <= max(group) < x.shape[1]:
+            raise DataError(
+                f"`Space(groups=...)` holds {group}, and the input has shape {tuple(x.shape)}: groups are feature numbers "
+                "of a table (rows, features)."
+            )
+        return torch.tensor(group, device=x.device)
 
     def _check(self, x: Tensor, low: Tensor, high: Tensor) -> None:
-        if bool(((x < low) | (x > high)).any()):
+        if not bool(((x >= low) & (x <= high)).all()):
             limits = f"{float(low.min()):g} to {float(high.max()):g}"
             raise DataError(
                 f"The input holds values from {float(x.min()):g} to {float(x.max()):g}, outside the space's bounds "

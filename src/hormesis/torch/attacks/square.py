@@ -9,10 +9,9 @@ from torch import Tensor
 from hormesis.torch.attacks.attacked import Attacked
 from hormesis.torch.attacks.ball import Ball, Draws
 from hormesis.torch.attacks.base import Attack, Epsilon, Loss, Steps, attack
-from hormesis.torch.attacks.bridge import bridged
+from hormesis.torch.attacks.bridge import bridged_perturb, bridged_run
 from hormesis.torch.attacks.patches import Blocks, Patches, Windows
 from hormesis.torch.attacks.problem import Problem, Tried
-from hormesis.torch.attacks.space import Space
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Of 10,000 queries, those after which the share of features that change is halved."""
@@ -65,20 +64,13 @@ class Square(Attack):
     loss: Loss = "auto"
     needs_gradients = False
 
-    def run(self, model: Any, x: Any, y: Any, *, space: Space | None = None, **settings: Any) -> Attacked:
+    def run(self, model: Any, x: Any, y: Any, **settings: Any) -> Attacked:
         """Attack every row, as `Attack.run`; the model may be any function, also over NumPy arrays."""
-        bridge, own = bridged(model, x)
-        labels = torch.as_tensor(y)
-        return bridge.back(super().run(bridge, own, labels, space=bridge.space(space or Space()), **settings))
+        return bridged_run(super().run, model, x, y, **settings)
 
-    def perturb(self, model: Any, x: Any, y: Any, *, space: Space | None = None, **settings: Any) -> Any:
+    def perturb(self, model: Any, x: Any, y: Any, **settings: Any) -> Any:
         """Return adversarial inputs for one batch, as `Attack.perturb`."""
-        bridge, own = bridged(model, x)
-        found = super().perturb(
-            bridge, own, torch.as_tensor(y), space=bridge.space(space or Space()), **settings
-        )
-        whole = isinstance(found, Tensor) and not bridge.dtype.is_floating_point
-        return found.round().to(bridge.dtype) if whole else found
+        return bridged_perturb(super().perturb, model, x, y, **settings)
 
     def search(
         self,

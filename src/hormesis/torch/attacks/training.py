@@ -35,6 +35,11 @@ def trades_loss(
     ``backward()``, k + 1 backward; clean and adversarial rows go through separate passes, each with its own batch
     statistics. Source: Zhang et al. (2019).
 
+    Raises
+    ------
+    SettingError
+        A negative `beta`, or an attack that starts at the clean input, where the divergence is flat.
+
     Parameters
     ----------
     model : module
@@ -57,6 +62,10 @@ def trades_loss(
     """
     if not beta >= 0:
         raise SettingError(f"`trades_loss(beta={beta})`: the weight of robustness is 0 or more.")
+    if getattr(attack, "random_start", True) is False:
+        raise SettingError(
+            "`trades_loss(attack=...)` climbs a divergence that is flat at the clean input: use random_start=True."
+        )
     clean = outputs(model, x)
     target = clean.detach()
     search = dataclasses.replace(attack or PGD(0.1), loss=_far_from(y))  # type: ignore[type-var]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hormesis.columns import Table
 from hormesis.errors import ModelError, SettingError
@@ -21,13 +21,25 @@ from hormesis.torch.doors.model import ALONE, has_module, inputs, module_of
 BATCH = 1024
 
 
+class Gaps(nn.Module):
+    """A module that meets missing cells as they are, whatever an attack makes of them."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, values: Tensor, cells: Tensor, gone: Tensor) -> Any:
+        """Answer rows with their gaps."""
+        return self.module(torch.where(gone, cells, values))
+
+
 @dataclasses.dataclass(frozen=True)
 class Adversarial(WorstCase):
     """The rows that an attack makes against a model: each column moves by at most epsilon times its spread.
 
     Constant columns stay as they are, whole numbers and booleans stay whole. A gradient attack needs a torch module
     (bare, in skorch, or trained by `harden`); Square and other attacks that only look at answers take any model with
-    `predict_proba`, or a regressor, and leave words and missing cells alone. A row is moved until its label is wrong and no
+    `predict_proba`, or a regressor. Words and missing cells stay as they are. A row is moved until its label is wrong and no
     further: accuracy is the score to read, and a ranking such as roc_auc could be made to fall more. Unit of `level`:
     epsilon, in robust standard deviations of the training data.
 
@@ -59,6 +71,7 @@ class Adversarial(WorstCase):
     space: Space | None = None
     columns: Columns = "any"
     applies_to: ClassVar[tuple[Kind, ...]] = ("number", "integer", "boolean")
+    stops: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not hasattr(self.attack, "run"):
@@ -130,11 +143,16 @@ class Adversarial(WorstCase):
         return adversarial
 
     def _by_gradient(self, victim: Victim, data: Any, table: Table, profile: Profile, seed: int) -> Any:
-        module = module_of(victim.model)
-        x = inputs(module, data)
-        x = x if x.is_floating_point() else x.to(torch.float32)
-        found = self._run(module, x, _target(victim, x), self._room(table, profile, x), seed)
-        return written(data, list(range(len(table.names))), x, found)
+        module = module_of(victim.model, table.names)
+        cells = inputs(module, data)
+        cells = cells if cells.is_floating_point() else cells.to(torch.float32)
+        gone, columns = ~cells.isfinite(), list(range(len(table.names)))
+        where = _target(victim, cells), self._room(table, profile, cells), seed
+        if not gone.any():
+            return written(data, columns, cells, self._run(module, cells, *where))
+        x = cells.masked_fill(gone, 0.0)
+        found = self._run(Gaps(module), {"values": x, "cells": cells, "gone": gone}, *where, part="values")
+        return written(data, columns, x, torch.where(gone, x, found))
 
     def _room(self, table: Table, profile: Profile, x: Tensor) -> Space:
         if self.space is not None:

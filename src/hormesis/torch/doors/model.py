@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hormesis.frames import is_tensor, open_table
 from hormesis.models import check_target
 from hormesis.torch.quiet import attacking, check_logit, outputs
 
-MOST_VALUES, MOST_ROWS = 1 << 22, 8192
+MOST_VALUES, MOST_ROWS, SOME = 1 << 22, 8192, 256
 ALONE = threading.RLock()  # a module's mode is the module's: two threads must not switch it
 
 
@@ -68,7 +69,7 @@ def answer(module: nn.Module, X: Any) -> NDArray[np.float64]:
     x = inputs(module, X)
     step = max(1, min(MOST_ROWS, MOST_VALUES // max(1, math.prod(x.shape[1:]))))
     with ALONE, attacking(module) as quiet, torch.no_grad():
-        parts = [outputs(quiet, x[a : a + step]).cpu().double() for a in range(0, len(x), step)]
+        parts = [outputs(quiet, x[a : a + step]).cpu().double() for a in range(0, max(len(x), 1), step)]
     said = torch.cat(parts)
     if said.ndim > 2 or len(said) != len(x):
         raise ModelError(
@@ -84,7 +85,10 @@ def finite(said: NDArray[np.float64]) -> NDArray[np.float64]:
     bad = ~np.isfinite(said)
     if bad.any():
         rows = int(bad.reshape(len(said), -1).any(axis=1).sum())
-        raise ModelError(f"the net answers NaN or infinity in {rows} rows")
+        raise ModelError(
+            f"the net answers NaN or infinity in {rows} rows: fill missing values first (SimpleImputer in a Pipeline), or "
+            "use TabularNetClassifier or -Regressor"
+        )
     return said
 
 
@@ -125,10 +129,7 @@ class TorchClassifier(TorchModel):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return probabilities (rows, classes): softmax, of one logit the sigmoid."""
-        said = finite(answer(self._module, X))
-        if said.ndim == 1:
-            check_logit(torch.from_numpy(said))
-        return probabilities(said)
+        return probabilities(finite(answer(self._module, X)))
 
 
 def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,29 +185,51 @@ def module_in(net: Any) -> nn.Module:
     return Logarithm(module) if isinstance(getattr(net, "criterion_", None), nn.NLLLoss) else module
 
 
-def inner(model: Any) -> Any:
-    """Return the model inside a noisy training, and behind a guard, which only holds values within the training range."""
+class Guarded(nn.Module):
+    """A module behind a guard: values are held within the training range, as `Guard` does, and have a gradient there."""
+
+    def __init__(self, module: nn.Module, guard: Any, names: Sequence[str | int]) -> None:
+        super().__init__()
+        self.module, self.missing = module, guard.beyond == "missing"
+        limits = [guard.limits_.get(name, (-math.inf, 0.0, math.inf)) for name in names]
+        self.low, self.middle, self.high = torch.tensor(limits, dtype=torch.float64).T
+        self.margin = guard.width * (self.high - self.low)
+
+    def forward(self, x: Tensor) -> Any:
+        """Answer guarded rows."""
+        flat = x.reshape(len(x), -1)
+        low, high, margin = (t.to(flat) for t in (self.low, self.high, self.margin))
+        far = (flat < low - margin) | (flat > high + margin)
+        beyond = torch.full_like(low, torch.nan) if self.missing else self.middle.to(flat)
+        return self.module(torch.where(far, beyond, torch.clamp(flat, low, high)).reshape(x.shape))
+
+
+def inner(model: Any) -> tuple[list[Any], Any]:
+    """Return the guards in front of a model, first the one that sees a table first, and the model itself."""
     from hormesis.guard import Guard
 
     steps = getattr(model, "steps", None)
     if isinstance(steps, list) and all(isinstance(step, Guard) for _, step in steps[:-1]):
-        return inner(steps[-1][1])
+        guards, found = inner(steps[-1][1])
+        return [step for _, step in steps[:-1]] + guards, found
     if hasattr(model, "recipe") and hasattr(model, "estimator"):
         return inner(getattr(model, "estimator_", model.estimator))
-    return model
+    return [], model
 
 
 def has_module(model: Any) -> bool:
     """Tell a model whose gradients an attack can follow, fitted or not."""
-    found = inner(model)
+    found = inner(model)[1]
     ours = type(found).__module__.startswith("hormesis.")
     return isinstance(found, nn.Module) or (ours and hasattr(type(found), "module"))
 
 
-def module_of(model: Any) -> nn.Module:
-    """Return the module whose gradients an attack follows."""
-    found = inner(model)
+def module_of(model: Any, names: Sequence[str | int]) -> nn.Module:
+    """Return the module whose gradients an attack follows, behind the model's guards, for columns of these names."""
+    guards, found = inner(model)
     module: nn.Module = found if isinstance(found, nn.Module) else found.module
+    for guard in reversed(guards):
+        module = Guarded(module, guard, names)
     return module
 
 
@@ -221,16 +244,20 @@ def model_of(model: Any, X: Any, y: Any) -> Any:
     DataError
         Outputs and target do not fit together.
     ModelError
-        The module raises on the first rows.
+        The module raises on the first rows, or its one output is a probability there.
     """
     if not isinstance(model, nn.Module):
         return SkorchModel(model)
-    width = _width(model, X)
+    said = _first(model, X)
+    width = 1 if said.ndim == 1 else said.shape[1]
     target = check_target(y, "regression")
     distinct = np.unique(target)
     whole = target.dtype.kind in "iub" or (target.dtype.kind == "f" and bool((distinct % 1 == 0).all()))
     if width == 1:
-        return _with_one_output(model, distinct, whole=whole)
+        found = _with_one_output(model, distinct, whole=whole)
+        if isinstance(found, TorchClassifier):
+            check_logit(torch.from_numpy(said))
+        return found
     if whole and distinct[0] >= 0 and distinct[-1] < width and target.dtype.kind != "b":
         return TorchClassifier(model, np.arange(width))
     if distinct.size == width:
@@ -252,15 +279,14 @@ def _with_one_output(module: nn.Module, distinct: NDArray[Any], *, whole: bool) 
     return TorchModel(module)
 
 
-def _width(module: nn.Module, X: Any) -> int:
+def _first(module: nn.Module, X: Any) -> NDArray[np.float64]:
     from hormesis.frames import take
 
     try:
-        said = answer(module, take(X, np.arange(min(2, len(X)))))
+        return answer(module, take(X, np.arange(min(SOME, len(X)))))
     except (ModelError, DataError):
         raise
     except Exception as error:
         raise ModelError(
             f"The model raises on the rows as they are, before any noise: {type(error).__name__}: {error}"
         ) from error
-    return 1 if said.ndim == 1 else said.shape[1]
