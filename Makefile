@@ -3,10 +3,15 @@ PYTHON ?= python3
 DEV := .venv
 CORE := .venv-core
 JOBS ?= 2
+OLDEST := .venv-oldest
+NEWEST := .venv-newest
+GUESTS := hypothesis polars pytest pytest-xdist
+# what needs torch is left out: its versions are another question, and all else has to work without it
+TORCHLESS := tests src --ignore=src/hormesis/torch -m "not slow"
 # one OpenMP thread for each test process: threads that wait for each other cost more than they bring
 ONE := OMP_NUM_THREADS=1
 
-.PHONY: help demo test test-slow check bench clean
+.PHONY: help demo test test-slow test-oldest test-newest check bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +25,12 @@ test: $(DEV)/.made ## Run the tests
 test-slow: $(DEV)/.made ## Run the sweeps that take minutes
 	$(ONE) $(DEV)/bin/python -m pytest -n $(JOBS) -m slow
 
+test-oldest: $(OLDEST)/.made ## Run the tests without torch on the oldest supported versions
+	$(ONE) $(OLDEST)/bin/python -m pytest -n $(JOBS) $(TORCHLESS)
+
+test-newest: $(NEWEST)/.made ## Run the tests without torch on the newest versions there are
+	$(ONE) $(NEWEST)/bin/python -m pytest -n $(JOBS) $(TORCHLESS)
+
 check: $(DEV)/.made ## Lint, format, types, floors
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
@@ -32,7 +43,7 @@ bench: $(DEV)/.made ## Time the noises against plain NumPy and torch, as ratios 
 	$(DEV)/bin/python bench/torch_peers.py
 
 clean: ## Remove what the targets made
-	rm -rf $(DEV) $(CORE) demo-output demo-output.html
+	rm -rf $(DEV) $(CORE) $(OLDEST) $(NEWEST) demo-output demo-output.html
 
 $(CORE)/.made: pyproject.toml constraints.txt $(shell find src -type f -not -name '*.pyc')
 	$(PYTHON) -m venv $(CORE)
@@ -42,4 +53,14 @@ $(CORE)/.made: pyproject.toml constraints.txt $(shell find src -type f -not -nam
 $(DEV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+$(OLDEST)/.made: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[fast,models]" $(GUESTS)
+	@touch $@
+
+$(NEWEST)/.made: pyproject.toml
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[models]" $(GUESTS)
 	@touch $@

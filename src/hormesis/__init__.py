@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hormesis.frames import changed as changed
     from hormesis.guard import Guard as Guard
+    from hormesis.hard_examples import hardness as hardness
     from hormesis.hardening import harden as harden
     from hormesis.profile import Profile as Profile
     from hormesis.proof import HardenResult as HardenResult
     from hormesis.recipe import Recipe as Recipe
-    from hormesis.recipe import Step as Step
     from hormesis.results import StressResult as StressResult
     from hormesis.robust import robust_scorer as robust_scorer
+    from hormesis.step import Step as Step
     from hormesis.stressing import stress as stress
     from hormesis.training import NoisyTraining as NoisyTraining
 
@@ -24,10 +25,11 @@ _WHERE = {
     "NoisyTraining": "training",
     "Profile": "profile",
     "Recipe": "recipe",
-    "Step": "recipe",
+    "Step": "step",
     "StressResult": "results",
     "changed": "frames",
     "harden": "hardening",
+    "hardness": "hard_examples",
     "robust_scorer": "robust",
     "stress": "stressing",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "StressResult",
     "changed",
     "harden",
+    "hardness",
     "robust_scorer",
     "stress",
 ]

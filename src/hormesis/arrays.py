@@ -80,7 +80,7 @@ class ArrayTable:
 
     def replace(self, j: int, values: NDArray[np.float64]) -> None:
         if self._native.dtype.kind == "f":
-            self._write()[:, j] = values
+            self._write()[:, j] = fit(values, self._native.dtype)
         else:
             replace_present(self, j, values)
 

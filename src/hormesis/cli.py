@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hormesis.errors import HormesisError, SettingError, nearest
+from hormesis.errors import HormesisError, SettingError
+from hormesis.files import check_writable
 
 # typer keeps click inside itself in some versions and beside it in others
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -92,7 +93,7 @@ def stress(
     from hormesis.sources import read
     from hormesis.stressing import stress as run
 
-    _writable(json, html)
+    check_writable(json, html)
     source = read(data, target)
     fitted, X, y, profile, how = _trained(source, model, trust, seed)
     _say(
@@ -148,7 +149,7 @@ def harden(
     from hormesis.model_files import load_model
     from hormesis.sources import read
 
-    _writable(json, html)
+    check_writable(json, html)
     _folder(out)
     source = read(data, target)
     _say(
@@ -177,33 +178,35 @@ def apply(
     train: Annotated[
         str | None, typer.Option(help="Scale the noise by this table. Default: the data itself.")
     ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Scale the noise by a profile, the JSON of Profile.to_json.")
+    ] = None,
     row_id: Annotated[
         str | None, typer.Option(help="The column that says who a row is. Default: its position.")
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column that only noise on labels may change.", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed. Default: the recipe's.", show_default=False)] = None,
 ) -> None:
-    """Add a recipe's noise to a table, and say what really changed."""
-    from hormesis.profile import Profile
-    from hormesis.recipe import Recipe, rates
-    from hormesis.sources import read_table, write_table
+    """Add a recipe's noise to a table of any size, and say what really changed.
 
-    made = Recipe.load(recipe)
-    _writable(out)
-    if out.exists() and Path(data).exists() and out.samefile(data):
-        raise SettingError(
-            f"`--out {out}` is the table itself: the noise would overwrite it. Give another file."
-        )
-    frame, _, notes = read_table(data)
-    profile = Profile.learn(read_table(train)[0]) if train else None
-    noisy = made.apply(frame, seed=seed, profile=profile, row_id=row_id)
-    write_table(noisy, out)
-    _say(*notes)
-    for name, share in rates(frame, noisy).items():
-        wider = (
-            f", {frame[name].dtype} -> {noisy[name].dtype}" if frame[name].dtype != noisy[name].dtype else ""
-        )
-        _print(f"{name}: {100 * share:.2f} % of cells changed{wider}")
-    _print(f"{out}: {len(noisy):,} rows")
+    The file is read and written piece by piece, in constant memory, and appears under its name when it is whole.
+    """
+    from hormesis.recipe import Recipe
+    from hormesis.sampling import load_profile
+    from hormesis.streaming import apply_file
+
+    if train and profile:
+        raise SettingError("Give --train or --profile, not both.")
+    done = apply_file(
+        data, Recipe.load(recipe), out, seed=seed, profile=load_profile(profile) if profile else None,
+        train=train, row_id=row_id, target=target, progress=True,
+    )  # fmt: skip
+    _say(*done.notes)
+    for line in done.words():
+        _print(line)
+    _print(f"{out}: {done.rows_after:,} rows")
 
 
 @app.command()
@@ -213,26 +216,10 @@ def noises(
     ] = None,
 ) -> None:
     """List the noises, or show one with its settings, ranges and source."""
-    from inspect import cleandoc
+    from hormesis.listing import all_noises, one_noise
 
-    from pydantic import TypeAdapter
-
-    from hormesis.noise import CATALOGUE
-    from hormesis.noise.base import unit_of
-
-    if name is None:
-        for each, kind in sorted(CATALOGUE.items()):
-            _print(f"{each:<16}{unit_of(kind).name:<10}{(kind.__doc__ or '').splitlines()[0]}")
-        return
-    found = {n.lower(): n for n in CATALOGUE}.get(name.lower())
-    if found is None:
-        raise SettingError(
-            f"Noise `{name}` is unknown.{nearest(name, CATALOGUE)} `hormesis noises` lists them."
-        )
-    _print(f"{found}\n\n{cleandoc(CATALOGUE[found].__doc__ or '')}\n\nSettings")
-    schema = TypeAdapter(CATALOGUE[found]).json_schema()
-    for setting, rule in schema["properties"].items():
-        _print(f"  {setting:<12}{_rule(rule):<34}default {rule.get('default')}")
+    for line in one_noise(name) if name else all_noises():
+        _print(line)
 
 
 @recipes.command()
@@ -251,7 +238,7 @@ def schema() -> None:
     """Print the JSON schema of recipe files, for editors."""
     import json
 
-    from hormesis.recipe import schema as made
+    from hormesis.notation import schema as made
 
     _print(json.dumps(made(), indent=1))
 
@@ -286,17 +273,6 @@ def _print(text: str) -> None:
 def _say(*lines: str) -> None:
     for line in lines:
         sys.stderr.write(line + "\n")
-
-
-def _writable(*paths: Path | None) -> None:
-    """Refuse a path that cannot be written before any work is done."""
-    for path in paths:
-        if path is None or str(path) == "-":
-            continue
-        if path.is_dir():
-            raise SettingError(f"`{path}` cannot be written: it is a folder.")
-        if not path.absolute().parent.is_dir():
-            raise SettingError(f"`{path}` cannot be written: its folder does not exist.")
 
 
 def _folder(path: Path | None) -> None:
@@ -335,16 +311,6 @@ def _levels(text: str | None) -> list[float] | None:
         raise SettingError(
             f"`--levels {text}`: give numbers with commas between, as in 0.05,0.1,0.2."
         ) from None
-
-
-def _rule(rule: dict[str, Any]) -> str:
-    if "anyOf" in rule:
-        return " or ".join(_rule(r) for r in rule["anyOf"])
-    if "enum" in rule:
-        return " or ".join(map(repr, rule["enum"]))
-    said = str(rule.get("type") or rule.get("$ref", "").split("/")[-1])
-    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
-    return ", ".join([said, *(f"{sign} {rule[word]:g}" for word, sign in bounds.items() if word in rule)])
 
 
 def _write_folder(result: Any, folder: Path) -> list[str]:

@@ -68,6 +68,7 @@ KINDS: dict[str, DType] = {
 _CHUNK = 16384
 _INFERRED: dict[str, DType] = {
     "string": "string",
+    "empty": "string",
     "boolean": "boolean",
     "integer": "integer",
     "floating": "number",
@@ -116,7 +117,9 @@ def read(values: Any, dtype: DType) -> Cells:
 
 
 def fit(values: Cells, dtype: np.dtype[Any]) -> Cells:
-    """Cast noisy values once, rounded and held within the range of an integer type."""
+    """Cast noisy values once, rounded for an integer type and held within the range of their type."""
+    if dtype.kind == "f" and values.dtype.kind == "f" and dtype.itemsize < values.dtype.itemsize:
+        return np.clip(values, -np.finfo(dtype).max, np.finfo(dtype).max).astype(dtype)
     if dtype.kind not in "iu" or values.dtype == dtype:
         return values.astype(dtype, copy=False)
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from hormesis import statistics
 from hormesis.breaks import break_point_of
 from hormesis.measure import Measured
-from hormesis.recipe import Step
 from hormesis.results import Curve
 from hormesis.scoring import Scorer
 from hormesis.statistics import Sample
+from hormesis.step import Step
 
 Row = tuple[float | None, ...]
 

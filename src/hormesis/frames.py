@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from hormesis.columns import Table
+from hormesis.columns import DType, Table
 from hormesis.errors import DataError
 
 
@@ -183,12 +183,15 @@ def _same_categories_series(columns: list[Any]) -> list[Any]:
 def changed(before: Any, after: Any) -> NDArray[np.bool_]:
     """Return the mask of cells that really changed, shape (rows, columns); missing equals missing.
 
+    Columns are found by name, those of arrays by place: a moved column did not change, and all cells of a column did
+    that is gone or renamed.
+
     >>> changed(np.array([[1.0, np.nan]]), np.array([[2.0, np.nan]]))
     array([[ True, False]])
     """
     a, b = open_table(before), open_table(after)
-    if a.names != b.names or a.rows != b.rows:
-        raise DataError("The two tables differ in rows or columns: compare a table with its noisy version.")
+    if a.rows != b.rows and b.names:
+        raise DataError("The two tables differ in rows: compare a table with its noisy version.")
     mask = np.zeros((a.rows, len(a.names)), bool)
     for j in range(len(a.names)):
         mask[:, j] = column_changed(a, b, j)
@@ -200,17 +203,37 @@ def share_changed(before: Any, after: Any, columns: Sequence[int]) -> float:
     if not columns:
         return 0.0
     a, b = open_table(before), open_table(after)
-    if is_tensor(before) and is_tensor(after):
+    if is_tensor(before) and is_tensor(after) and a.names == b.names:
         return float(a.share_changed(b, columns))  # type: ignore[attr-defined]
     return float(np.mean([column_changed(a, b, j).mean() for j in columns]))
 
 
+def share_by_column(before: Any, after: Any, columns: Sequence[int]) -> dict[str | int, float]:
+    """Return the share of really changed cells of some columns, by name."""
+    a, b = open_table(before), open_table(after)
+    return {a.names[j]: float(np.mean(column_changed(a, b, j))) if a.rows else 0.0 for j in columns}
+
+
 def column_changed(a: Table, b: Table, j: int) -> NDArray[np.bool_]:
-    """Return the mask of really changed cells of one column of two open tables."""
+    """Return the mask of really changed cells of column j of an open table in another one, found there by name.
+
+    Where the other table lacks the column every cell changed; where it holds text instead of numbers, or numbers
+    instead of text, every present one.
+    """
+    same = j < len(b.names) and b.names[j] == a.names[j]
+    if not same and a.names[j] not in b.names:
+        return np.ones(a.rows, bool)
+    k = j if same else b.names.index(a.names[j])
     none = np.zeros(a.rows, bool)
-    gone, new = a.missing(j), b.missing(j)
+    gone, new = a.missing(j), b.missing(k)
     gone, new = none if gone is None else gone, none if new is None else new
     out: NDArray[np.bool_] = gone != new
     both = np.flatnonzero(~gone & ~new)
-    out[both] = a.pick(j, both) != b.pick(j, both)
+    out[both] = a.pick(j, both) != b.pick(k, both) if comparable(a.dtype(j), b.dtype(k)) else True
     return out
+
+
+def comparable(one: DType, other: DType) -> bool:
+    """Tell whether values of two kinds can be equal: text is never equal to a number or a time."""
+    text, plain = {"string", "category"}, {"number", "integer", "boolean", "datetime"}
+    return not ({one, other} & text and {one, other} & plain)

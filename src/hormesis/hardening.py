@@ -29,8 +29,9 @@ from hormesis.noise import CATALOGUE, WorstCase
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.proof import HardenResult
-from hormesis.recipe import Recipe, Step
+from hormesis.recipe import Recipe
 from hormesis.scoring import Scoring, scorers
+from hormesis.step import Step
 from hormesis.stressing import (
     Noises,
     check_worst,
@@ -250,6 +251,10 @@ def _noises(noises: Noises, held_out: Noises, profile: Profile) -> tuple[list[St
         if isinstance(step.noise, WorstCase):
             raise SettingError(
                 f"`{step.name}` is made against one model, so no copy of it can be trained on: give it as `held_out`."
+            )
+        if step.noise.changes == "schema":
+            raise SettingError(
+                f"`{step.name}` changes whole columns, so no copy of it can be trained on: give it as `held_out`."
             )
     both = kinds & {type(s.noise) for s in others}
     if both:

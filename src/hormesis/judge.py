@@ -9,9 +9,9 @@ from hormesis import statistics
 from hormesis.ladder import Ladder
 from hormesis.measure import Bench, Cell, Measured
 from hormesis.proof import HardenResult
-from hormesis.recipe import Step
 from hormesis.results import Estimate, Provenance, StressResult, title
 from hormesis.statistics import Sample
+from hormesis.step import Step
 
 
 def judged(

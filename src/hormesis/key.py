@@ -11,6 +11,7 @@ import hashlib
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +42,35 @@ def key(seed: int, *path: str | int) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
+class Engine:
+    """Who draws: NumPy, and from some number of values on compiled loops with the same bits, where numba is installed.
+
+    Importing numba and its loops takes as long as NumPy takes to draw `pays` values (`bench/fast.py`), so that waiting
+    for these costs at most twice the time of the better choice.
+    """
+
+    def __init__(self, pays: float = 1 << 27) -> None:
+        self.pays = pays
+        self.drawn = 0
+
+    def loops(self, size: int) -> ModuleType | None:
+        """Count the values of a call; return the compiled loops if they are to draw them, None for NumPy."""
+        self.drawn += size
+        return _loops() if self.drawn >= self.pays else None
+
+
+@functools.lru_cache(1)
+def _loops() -> ModuleType | None:
+    try:
+        from hormesis import fast
+    except ImportError:  # no numba, or one that does not go with this NumPy
+        return None
+    return fast
+
+
+ENGINE = Engine()
+
+
 def _xor_shift(x: Lanes, k: int, t: Lanes) -> None:
     np.right_shift(x, _SH[k], out=t)
     np.bitwise_xor(x, t, out=x)
@@ -67,6 +97,9 @@ def lane(ids: ArrayLike) -> Lanes:
         )
     words = numbers.view(_U) if numbers.dtype in (np.int64, np.uint64) else numbers.astype(np.int64).view(_U)
     out = np.empty_like(words)
+    if loops := ENGINE.loops(words.size):
+        loops.lane(words, out)
+        return out
     spare = np.empty(min(CHUNK, words.size), _U)
     for a in range(0, words.size, CHUNK):
         x = out[a : a + CHUNK]
@@ -85,9 +118,12 @@ def text_lane(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Lanes:
     A string is its byte length and its little-endian 8-byte words, the last one padded with zeros.
     """
     start, length = offsets[:-1], np.diff(offsets)
+    out = lane(length)
+    if loops := ENGINE.loops(data.size // 8):
+        loops.text_lane(np.ascontiguousarray(offsets), np.ascontiguousarray(data), out)
+        return out
     padded = np.concatenate([data, np.zeros(8, np.uint8)])
     words = np.ndarray((padded.size - 7,), "<u8", padded, strides=(1,))
-    out = lane(length)
     for w in range(int(-(-length.max(initial=0) // 8))):
         rows = np.flatnonzero(length > 8 * w)
         left = np.minimum(length[rows] - 8 * w, 8).astype(_U)
@@ -119,6 +155,9 @@ def _mixed(lanes: Lanes, k: int, flip: np.uint64) -> Iterator[tuple[slice, Lanes
 def bits(lanes: Lanes, k: int) -> Lanes:
     """Return 64 random bits per lane under key `k`."""
     out = np.empty(lanes.size, _U)
+    if loops := ENGINE.loops(lanes.size):
+        loops.bits(np.ascontiguousarray(lanes), _U(k), out)
+        return out
     for s, x, _ in _mixed(lanes, k, _U(0)):
         out[s] = x
     return out
@@ -126,8 +165,11 @@ def bits(lanes: Lanes, k: int) -> Lanes:
 
 def uniform(lanes: Lanes, k: int, *, mirror: bool = False) -> NDArray[np.float64]:
     """Return uniforms in (0, 1), never 0 nor 1; `mirror` returns exactly one minus them."""
-    out = np.empty(lanes.size)
-    for s, x, _ in _mixed(lanes, k, _ALL if mirror else _U(0)):
+    out, flip = np.empty(lanes.size), _ALL if mirror else _U(0)
+    if loops := ENGINE.loops(lanes.size):
+        loops.uniform(np.ascontiguousarray(lanes), _U(k), flip, out)
+        return out
+    for s, x, _ in _mixed(lanes, k, flip):
         np.right_shift(x, _SH[12], out=x)
         np.bitwise_or(x, _ONE_F8, out=x)
         np.subtract(x.view(np.float64), 1.0 - 2.0**-53, out=out[s])
@@ -138,8 +180,11 @@ def below(lanes: Lanes, k: int, p: float, *, mirror: bool = False) -> NDArray[np
     """Return ``uniform < p`` by an integer comparison."""
     if not 0 < p < 1:
         return np.full(lanes.size, p > 0)
-    out, limit = np.empty(lanes.size, np.bool_), _U(int(p * 2.0**64))
-    for s, x, _ in _mixed(lanes, k, _ALL if mirror else _U(0)):
+    out, limit, flip = np.empty(lanes.size, np.bool_), _U(int(p * 2.0**64)), _ALL if mirror else _U(0)
+    if loops := ENGINE.loops(lanes.size):
+        loops.below(np.ascontiguousarray(lanes), _U(k), flip, limit, out)
+        return out
+    for s, x, _ in _mixed(lanes, k, flip):
         np.less(x, limit, out=out[s])
     return out
 
@@ -160,9 +205,12 @@ def _normal_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def normal(lanes: Lanes, k: int, *, mirror: bool = False) -> NDArray[np.float64]:
     """Return standard normals: the inverse CDF, piecewise linear on 53 octaves of the tail; `mirror` negates."""
     start, slope = _normal_table()
-    out = np.empty(lanes.size)
+    out, flip = np.empty(lanes.size), _SIGN if mirror else _U(0)
+    if loops := ENGINE.loops(lanes.size):
+        loops.normal(np.ascontiguousarray(lanes), _U(k), flip, start, slope, out)
+        return out
     floats, index = np.empty(min(CHUNK, lanes.size), _U), np.empty(min(CHUNK, lanes.size), np.int64)
-    for s, x, t in _mixed(lanes, k, _SIGN if mirror else _U(0)):
+    for s, x, t in _mixed(lanes, k, flip):
         f, i = floats[: x.size].view(np.float64), index[: x.size]
         np.right_shift(x, _SH[10], out=t)
         np.bitwise_and(t, _LOW53, out=t)
@@ -199,6 +247,8 @@ class Draw:
     seed: int
     path: tuple[str | int, ...] = ()
     mirror: bool = False
+    ids: NDArray[np.int64] | None = None  # row ids, where they are whole numbers
+    origin: NDArray[np.intp] | None = None  # where each row was at first; None while no row came or went
 
     def within(self, *names: str | int) -> "Draw":
         """Return the same rows at an address further down."""
@@ -206,7 +256,34 @@ class Draw:
 
     def at(self, rows: ArrayLike) -> "Draw":
         """Return the same address for some of the rows (positions or a mask)."""
-        return replace(self, lanes=self.lanes[np.asarray(rows)])
+        some = np.asarray(rows)
+        ids, origin = (None if x is None else x[some] for x in (self.ids, self.origin))
+        return replace(self, lanes=self.lanes[some], ids=ids, origin=origin)
+
+    def taken(self, rows: NDArray[np.intp], copy: NDArray[np.int64]) -> "Draw":
+        """Return the draw of a table made of these rows; copies (number above 0) get randomness of their own."""
+        start = np.arange(self.lanes.size) if self.origin is None else self.origin
+        out = replace(self.at(rows), origin=start[rows])
+        for number in range(1, int(copy.max(initial=0)) + 1):
+            some = copy == number
+            out.lanes[some] = bits(out.lanes[some], key(0, *self.path, "copy", number))
+        return out
+
+    def bursts(self, length: int, purpose: str) -> "Draw":
+        """Return the draw in which runs of `length` consecutive row ids are one; where runs begin is random.
+
+        Raises
+        ------
+        RowIdError
+            Row ids are strings, which have no neighbours.
+        """
+        if self.ids is None:
+            raise RowIdError(
+                "Bursts are runs of consecutive rows, and row ids that are text have no order: "
+                "use a row id column of whole numbers, or positions."
+            )
+        phase = integers(lane([0]), key(self.seed, *self.path, purpose), length)
+        return replace(self, lanes=lane((self.ids + phase) // length))
 
     def uniform(self, purpose: str) -> NDArray[np.float64]:
         """Draw one uniform in (0, 1) per row."""

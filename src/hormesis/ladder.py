@@ -23,13 +23,24 @@ from hormesis.models import Answers, Part, Task, single_thread
 from hormesis.noise import MissingValues
 from hormesis.profile import Profile
 from hormesis.proof import Trial
-from hormesis.recipe import Recipe, Step, noisy
+from hormesis.recipe import Recipe, noisy
 from hormesis.results import spoken, title
 from hormesis.scoring import Scorer, Scoring, scorers
+from hormesis.step import Step
 from hormesis.training import NoisyTraining
 
-DOSES: dict[str, tuple[float, ...]] = {"fraction": (0.05, 0.15, 0.3), "sigma": (0.1, 0.3, 0.6)}
-TESTED: dict[str, tuple[float, ...]] = {"fraction": (0.1, 0.3), "sigma": (0.3, 1.0)}
+DOSES: dict[str, tuple[float, ...]] = {
+    "fraction": (0.05, 0.15, 0.3),
+    "sigma": (0.1, 0.3, 0.6),
+    "relative": (0.05, 0.15, 0.3),
+    "rank": (0.05, 0.15, 0.3),
+}
+TESTED: dict[str, tuple[float, ...]] = {
+    "fraction": (0.1, 0.3),
+    "sigma": (0.3, 1.0),
+    "relative": (0.1, 0.3),
+    "rank": (0.1, 0.3),
+}
 LEAST_GAIN = 0.001
 PATIENCE = 2
 TOO_DEAR = "costs more than half of the clean budget"

@@ -14,9 +14,10 @@ from hormesis.models import Answers, Task, single_thread
 from hormesis.noise.worst import Raised, WorstCase
 from hormesis.profile import Profile
 from hormesis.progress import track
-from hormesis.recipe import Step, noisy
+from hormesis.recipe import noisy
 from hormesis.scoring import Scorer
 from hormesis.statistics import Sample
+from hormesis.step import Step
 
 Who = tuple[str, str]
 TINY = 1e-300

@@ -7,28 +7,22 @@ from zipfile import BadZipFile
 
 from hormesis.errors import MissingExtraError, ModelError, SettingError, listed
 
-# Types of the default model, of its training wrapper and of scikit-learn's forests and boosted trees. A partial is safe
+# Types of the default model, of its training wrapper and of scikit-learn's forests and boosted trees; ours, the noises, come
+# from the catalogue. A partial is safe
 # here because the function that it holds is checked by name as well.
 REVIEWED: frozenset[str] = frozenset(
     {
         "functools.partial",
         "hormesis.guard.Guard",
         "hormesis.models.names_rows",
-        "hormesis.noise.labels.LabelFlips",
-        "hormesis.noise.table.CategorySwap",
-        "hormesis.noise.table.GaussianNoise",
-        "hormesis.noise.table.Masking",
-        "hormesis.noise.table.MissingValues",
-        "hormesis.noise.table.Outliers",
-        "hormesis.noise.table.Shift",
-        "hormesis.noise.table.SwapNoise",
-        "hormesis.noise.table.Typos",
-        "hormesis.noise.table.UnitErrors",
         "hormesis.noise.where.Where",
         "hormesis.profile.ColumnProfile",
         "hormesis.profile.Profile",
         "hormesis.recipe.Recipe",
-        "hormesis.recipe.Step",
+        "hormesis.rules.AtMost",
+        "hormesis.rules.Sum",
+        "hormesis.rules.Within",
+        "hormesis.step.Step",
         "hormesis.training.NoisyTraining",
         "numpy.dtype",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -103,17 +97,26 @@ def _load_skops(path: Path, trust: list[str]) -> Any:
     if not path.is_file():
         raise ModelError(f"`{path}` does not exist.")
     try:
-        unknown = sorted(set(io.get_untrusted_types(file=path)) - REVIEWED - set(trust))
+        known = REVIEWED | _noises()
+        unknown = sorted(set(io.get_untrusted_types(file=path)) - known - set(trust))
         if unknown:
             raise SettingError(
                 f"`{path}` holds types that nobody has reviewed: {listed(unknown)}. If you know where the file comes "
                 f"from, trust them by name: {' '.join('--trust ' + u for u in unknown)}"
             )
-        return io.load(path, trusted=sorted(REVIEWED | set(trust)))
+        return io.load(path, trusted=sorted(known | set(trust)))
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         if isinstance(error, SettingError):
             raise
         raise ModelError(f"`{path}` is not a readable skops file: {error}.") from None
+
+
+def _noises() -> set[str]:
+    """Return our own noises, which are records and run nothing while they load."""
+    from hormesis.noise import CATALOGUE
+
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in CATALOGUE.values())
+    return {name for name in names if name.startswith("hormesis.noise.")}
 
 
 def dump_model(model: Any) -> bytes:

@@ -184,7 +184,7 @@ class PandasTable(FrameTable):
     def replace(self, j: int, values: NDArray[np.float64]) -> None:
         plain = self._numpy(j)
         if plain is not None and plain.dtype.kind == "f":
-            self._arrays[j] = self._wrap(values.astype(plain.dtype, copy=False))
+            self._arrays[j] = self._wrap(fit(values, plain.dtype))
         elif plain is not None and plain.dtype.kind in "iu":
             self._arrays[j] = self._wrap(moved(plain, values))
         else:

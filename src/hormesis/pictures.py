@@ -11,8 +11,8 @@ from hormesis.key import bits, key, lane
 from hormesis.measure import Bench
 from hormesis.models import Answers, single_thread
 from hormesis.noise.worst import Raised
-from hormesis.recipe import Step
 from hormesis.results import Curve, Distribution
+from hormesis.step import Step
 
 SHOWN = 4
 BINS = 40
@@ -74,9 +74,11 @@ def distributions(bench: Bench, steps: Sequence[Step], curves: Sequence[Curve]) 
 def _distribution(
     before: Table, after: Table, name: str | int, step: Step, level: float, weight: float
 ) -> Distribution:
-    j = before.names.index(name)
-    clean, noisy_ = (t.pick(j, np.flatnonzero(~_gone(t, j))) for t in (before, after))
-    edges, labels, counts = _bins(clean, noisy_) if clean.dtype.kind in "iuf" else _bars(clean, noisy_)
+    clean, noisy_ = _present(before, name), _present(after, name)
+    numeric = clean.dtype.kind in "iuf" and noisy_.dtype.kind in "iuf"
+    if not numeric and clean.dtype.kind == "i" and before.dtype(before.names.index(name)) == "datetime":
+        clean = clean.view("datetime64[ns]").astype("datetime64[s]")
+    edges, labels, counts = _bins(clean, noisy_) if numeric else _bars(clean, noisy_)
     return Distribution(
         column=str(name),
         noise=step.name,
@@ -85,11 +87,19 @@ def _distribution(
         importance=weight,
         before=counts[0],
         after=counts[1],
-        missing_before=int(_gone(before, j).sum()),
-        missing_after=int(_gone(after, j).sum()),
+        missing_before=before.rows - clean.size,
+        missing_after=before.rows - noisy_.size,
         edges=edges,
         labels=labels,
     )
+
+
+def _present(table: Table, name: str | int) -> Any:
+    """Return the present values of a column; none where the table has lost it."""
+    if name not in table.names:
+        return np.empty(0)
+    j = table.names.index(name)
+    return table.pick(j, np.flatnonzero(~_gone(table, j)))
 
 
 Counted = tuple[tuple[float, ...], tuple[str, ...], list[tuple[int, ...]]]

@@ -1,6 +1,7 @@
 """What training data look like, column by column: the scale of every noise comes from here."""
 
 import functools
+import heapq
 import itertools
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -161,7 +162,7 @@ def _learn_words(name: str | int, dtype: str, values: NDArray[Any], rate: float)
         return ColumnProfile(name, "other", values.size, rate)
     few = len(found) <= 20 or (len(found) <= MOST_CATEGORIES and len(found) * 10 <= values.size)
     kind: Kind = "boolean" if dtype == "boolean" else "category" if few or dtype == "category" else "text"
-    top = sorted(found.items(), key=lambda item: (-item[1], str(item[0])))[:MOST_CATEGORIES]
+    top = heapq.nsmallest(MOST_CATEGORIES, found.items(), key=lambda item: (-item[1], str(item[0])))
     return ColumnProfile(
         name, kind, values.size, rate, categories=tuple(c for c, _ in top), counts=tuple(n for _, n in top)
     )

@@ -1,4 +1,4 @@
-"""Noises in order, each with a name and a probability; to and from YAML and JSON."""
+"""Noises in order, applied to tables; to and from YAML and JSON."""
 
 import dataclasses
 import json
@@ -8,61 +8,20 @@ from typing import Any, Self
 
 import numpy as np
 import yaml
-from pydantic import GetCoreSchemaHandler, TypeAdapter
+from numpy.typing import NDArray
+from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from hormesis.columns import Table
-from hormesis.errors import RecipeError, listed, nearest
+from hormesis.errors import RecipeError, listed
 from hormesis.frames import for_models, open_table
 from hormesis.key import Draw, key
-from hormesis.noise import CATALOGUE, Noise
-from hormesis.noise.base import Mistakes, row_lanes
-from hormesis.noise.worst import WorstCase
+from hormesis.noise import Noise
+from hormesis.noise.base import Opened, draw_of
+from hormesis.notation import read_steps
 from hormesis.profile import Profile
-
-_STEP_WORDS = ("noise", "name", "probability")
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One noise of a recipe: its name is part of the address of its randomness."""
-
-    noise: Noise
-    name: str = ""
-    probability: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            object.__setattr__(self, "name", self.noise.name)
-        if isinstance(self.probability, bool) or not 0 <= self.probability <= 1:
-            raise RecipeError(
-                f"`{self.name}`: probability is {self.probability}; it is a share of rows, 0 to 1."
-            )
-
-    def at(self, level: float) -> "Step":
-        """Return the same step at another dose."""
-        return dataclasses.replace(self, noise=self.noise.at(level))
-
-    def touch(self, table: Table, profile: Profile, draw: Draw, row_id: str | int | None = None) -> None:
-        """Add the step's noise to an open table."""
-        here = draw.within(self.name)
-        only = here.below(self.probability, "row") if self.probability < 1 else None
-        self.noise.touch(table, profile, here, row_id=row_id, only=only)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the step as plain data, defaults left out (the level is always said)."""
-        kind = type(self.noise)
-        if isinstance(self.noise, WorstCase):
-            settings = self.noise.settings()
-        else:
-            settings = TypeAdapter(kind).dump_python(self.noise, mode="json", exclude_defaults=True)
-        out: dict[str, Any] = {"noise": kind.__name__}
-        if self.name != self.noise.name:
-            out["name"] = self.name
-        out |= {"level": self.noise.level} | settings
-        if self.probability < 1:
-            out["probability"] = self.probability
-        return out
+from hormesis.rules import Rule, read_rule, write_rule
+from hormesis.step import Step
 
 
 class Recipe:
@@ -74,6 +33,9 @@ class Recipe:
         Names are unique: the default is the class in kebab case.
     seed : int
         The seed that `apply` uses unless it is given another.
+    rules : sequence of Rule or plain data
+        What keeps rows plausible (`hormesis.rules`): a row that kept a rule keeps it after each step, or a warning says
+        how many rows do not.
 
     Raises
     ------
@@ -95,7 +57,13 @@ class Recipe:
       - income
     """
 
-    def __init__(self, steps: "Noise | Step | Recipe | Sequence[Noise | Step]", seed: int = 0) -> None:
+    def __init__(
+        self,
+        steps: "Noise | Step | Recipe | Sequence[Noise | Step]",
+        seed: int = 0,
+        rules: Sequence[Rule | Mapping[str, Any]] = (),
+    ) -> None:
+        self.rules = tuple(read_rule(rule) for rule in rules)
         made: list[Step] = []
         for step in _given(steps):
             if not isinstance(step, Noise | Step):
@@ -107,7 +75,7 @@ class Recipe:
             raise RecipeError(
                 f"Two steps are named {listed(repeated)}: give each its own name, as it addresses the noise."
             )
-        self.steps = tuple(made)
+        self.steps = tuple(dataclasses.replace(s, rules=s.rules or self.rules) for s in made)
         self.seed = seed
 
     def apply(
@@ -121,38 +89,56 @@ class Recipe:
     ) -> Any:
         """Return a noisy copy of a table, all steps in order; arguments as in `Noise.apply`."""
         table = open_table(data)
-        lanes = row_lanes(table, row_id, allow_duplicate_ids=allow_duplicate_ids)
-        draw = Draw(lanes, self.seed if seed is None else seed)
-        self.touch(table, profile or Profile.of(table), draw, row_id)
-        return table.close()
+        used = self.seed if seed is None else seed
+        draw = draw_of(table, used, row_id, allow_duplicate_ids=allow_duplicate_ids)
+        return self.touch(table, profile or Profile.of(table), draw, row_id)[0].close()
 
     def training_copy(
         self, data: Any, *, copy: int, profile: Profile | None = None, seed: int | None = None
     ) -> Any:
         """Return fresh noise for one training copy or epoch, as models take it: its number is part of the address."""
-        table = open_table(data)
-        draw = Draw(row_lanes(table, None), key(self.seed if seed is None else seed, "copy", copy))
-        self.touch(table, profile or Profile.of(table), draw)
-        return for_models(table.close(), table.widened)
+        return self.training_rows(data, copy=copy, profile=profile, seed=seed)[0]
 
-    def touch(self, table: Table, profile: Profile, draw: Draw, row_id: str | int | None = None) -> None:
-        """Add all steps to an open table."""
+    def training_rows(
+        self, data: Any, *, copy: int, profile: Profile | None = None, seed: int | None = None
+    ) -> tuple[Any, NDArray[np.intp]]:
+        """Return a training copy, and the row of `data` that each of its rows comes from."""
+        table = open_table(data)
+        draw = draw_of(table, key(self.seed if seed is None else seed, "copy", copy))
+        table, draw = self.touch(table, profile or Profile.of(table), draw)
+        rows = np.arange(table.rows) if draw.origin is None else draw.origin
+        return for_models(table.close(), table.widened), rows
+
+    def touch(self, table: Table, profile: Profile, draw: Draw, row_id: str | int | None = None) -> Opened:
+        """Add all steps to an open table; return the table and its rows' randomness."""
+        for rule in self.rules:
+            rule.check(table)
+        altered = False
         for step in self.steps:
-            step.touch(table, profile, draw, row_id)
+            here = step.where_left(table, profile) if altered and step.noise.changes == "cells" else step
+            table, draw = here.touch(table, profile, draw, row_id)
+            altered = altered or step.noise.changes == "schema"
+        return table, draw
+
+    @property
+    def history(self) -> int:
+        """Rows before its own that a row's noise needs."""
+        return sum(s.noise.history for s in self.steps)
 
     @property
     def features(self) -> "Recipe":
         """The steps that change features."""
-        return Recipe([s for s in self.steps if not s.noise.changes_labels], self.seed)
+        return Recipe([s for s in self.steps if s.noise.changes != "labels"], self.seed, self.rules)
 
     @property
     def labels(self) -> "Recipe":
         """The steps that change labels."""
-        return Recipe([s for s in self.steps if s.noise.changes_labels], self.seed)
+        return Recipe([s for s in self.steps if s.noise.changes == "labels"], self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain data."""
-        return {"seed": self.seed, "steps": [s.to_dict() for s in self.steps]}
+        rules = {"rules": [write_rule(r) for r in self.rules]} if self.rules else {}
+        return {"seed": self.seed, "steps": [s.to_dict() for s in self.steps], **rules}
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML."""
@@ -167,10 +153,10 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: Any) -> Self:
         """Read plain data; all mistakes are reported at once, each with its path and the nearest valid word."""
-        steps, mistakes = _read(data)
+        steps, mistakes = read_steps(data)
         if mistakes:
             raise RecipeError("\n".join(mistakes))
-        return cls(steps, data.get("seed", 0))
+        return cls(steps, data.get("seed", 0), data.get("rules") or ())
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
@@ -200,10 +186,12 @@ class Recipe:
         return cls.from_json(text) if Path(path).suffix == ".json" else cls.from_yaml(text)
 
     def __repr__(self) -> str:
-        return f"Recipe([{', '.join(map(_shown, self.steps))}], seed={self.seed})"
+        rules = f", rules={list(self.rules)!r}" if self.rules else ""
+        return f"Recipe([{', '.join(map(_shown, self.steps))}], seed={self.seed}{rules})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recipe) and (self.steps, self.seed) == (other.steps, other.seed)
+        parts = (self.steps, self.seed, self.rules)
+        return isinstance(other, Recipe) and parts == (other.steps, other.seed, other.rules)
 
     def __hash__(self) -> int:
         return hash(repr(self))
@@ -227,83 +215,6 @@ def _shown(step: Step) -> str:
     return repr(step.noise) if plain else repr(step)
 
 
-def _read(data: Any) -> tuple[list[Step], list[str]]:
-    if not isinstance(data, Mapping) or not isinstance(data.get("steps"), list):
-        return [], ["A recipe is a mapping with a list of `steps`, each with a `noise` and its settings."]
-    mistakes = [
-        f"{w}: unknown word; a recipe has `seed` and `steps`.{nearest(w, ['seed', 'steps'])}"
-        for w in data
-        if w not in ("seed", "steps")
-    ]
-    if isinstance(data.get("seed", 0), bool) or not isinstance(data.get("seed", 0), int):
-        mistakes.append(f"seed: {data['seed']!r} was given; a seed is a whole number.")
-    steps: list[Step] = []
-    seen: set[str] = set()
-    for i, given in enumerate(data["steps"]):
-        step, wrong = _read_step(given)
-        mistakes += [f"steps[{i}]: {w}" for w in wrong]
-        if step is not None:
-            steps.append(step)
-            if step.name in seen:
-                mistakes.append(
-                    f"steps[{i}].name: `{step.name}` is taken by an earlier step; names address noise and are unique."
-                )
-            seen.add(step.name)
-    return steps, mistakes
-
-
-def _read_step(given: Any) -> tuple[Step | None, list[str]]:
-    if not isinstance(given, Mapping) or "noise" not in given:
-        return None, [f"{given!r} was given; a step is a mapping with a `noise` and its settings."]
-    kind = CATALOGUE.get(given["noise"]) if isinstance(given["noise"], str) else None
-    if kind is None:
-        return None, [
-            f"noise `{given['noise']}` is unknown.{nearest(given['noise'], CATALOGUE)} `hormesis noises` lists them."
-        ]
-    wrong: list[str] = []
-    probability = given.get("probability", 1.0)
-    if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
-        wrong.append(f"probability: {probability!r} was given; it is the share of rows touched, 0 to 1.")
-    if not isinstance(given.get("name", ""), str):
-        wrong.append(f"name: {given['name']!r} was given; a name is text.")
-    try:
-        made = kind(**{str(k): v for k, v in given.items() if k not in _STEP_WORDS})
-    except Mistakes as error:
-        return None, wrong + error.said
-    return (None if wrong else Step(made, given.get("name", ""), float(probability))), wrong
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of recipe files, from the same types that check the settings."""
-    steps = []
-    definitions: dict[str, Any] = {}
-    for name, kind in sorted(CATALOGUE.items()):
-        made = TypeAdapter(kind).json_schema()
-        definitions |= made.pop("$defs", {})
-        made["title"] = name
-        made["description"] = (kind.__doc__ or "").split("\n")[0]
-        made["properties"] = {
-            "noise": {"const": name},
-            "name": {"type": "string", "default": kind().name},
-            **made["properties"],
-            "probability": {"type": "number", "minimum": 0, "maximum": 1, "default": 1.0},
-        }
-        made["required"] = ["noise"]
-        steps.append(made)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "hormesis recipe",
-        "type": "object",
-        "properties": {
-            "seed": {"type": "integer", "default": 0},
-            "steps": {"type": "array", "items": {"oneOf": steps}},
-        },
-        "required": ["steps"],
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
-
-
 def repeat_seed(seed: int, repeat: int) -> tuple[int, bool]:
     """Return the seed and the mirror of a repeat: repeats come in antithetic pairs (0 and 1, 2 and 3, ...)."""
     return (seed if repeat < 2 else key(seed, "repeat", repeat // 2)), bool(repeat % 2)
@@ -315,7 +226,7 @@ def noisy(
     """Return one repeat of one step as models take it, rows known by position, and the columns that it widened."""
     table = open_table(data)
     own, mirror = repeat_seed(seed, repeat)
-    step.touch(table, profile, Draw(row_lanes(table, None), own, mirror=mirror))
+    table, _ = step.touch(table, profile, draw_of(table, own, mirror=mirror))
     return for_models(table.close(), table.widened), table.widened
 
 

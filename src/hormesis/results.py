@@ -13,6 +13,7 @@ from hormesis.errors import DataError
 from hormesis.files import write_aside
 
 SCHEMA_VERSION = 1
+_OF = {"rank": " of ranks", "relative": " of the value"}
 Numbers = tuple[float | None, ...]
 STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -20,12 +21,12 @@ STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 def spoken(level: float, unit: str) -> str:
     """Say a level with its unit.
 
-    >>> spoken(0.125, "fraction"), spoken(0.5, "sigma"), spoken(0.1, "epsilon")
-    ('12.5 %', '0.5 sd', 'epsilon 0.1')
+    >>> spoken(0.125, "fraction"), spoken(0.5, "sigma"), spoken(0.1, "epsilon"), spoken(0.2, "rank")
+    ('12.5 %', '0.5 sd', 'epsilon 0.1', '20 % of ranks')
     """
     if unit == "epsilon":
         return f"epsilon {level:.3g}"
-    return f"{100 * level:.3g} %" if unit == "fraction" else f"{level:.3g} sd"
+    return f"{level:.3g} sd" if unit == "sigma" else f"{100 * level:.3g} %{_OF.get(unit, '')}"
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -1,11 +1,13 @@
-"""Tables by name: a CSV or Parquet file, or a data set that scikit-learn bundles."""
+"""Tables by name: a CSV or Parquet file, or a data set that scikit-learn bundles; whole or in pieces."""
 
-import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from hormesis.csv_files import CsvTable, read_csv, readable
 from hormesis.errors import DataError, listed, nearest
+from hormesis.parquet_files import ParquetTable
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
@@ -31,6 +33,71 @@ def read_table(source: str) -> tuple[Any, str | None, list[str]]:
     """
     if source.startswith("sklearn:"):
         return _bundled(source.removeprefix("sklearn:"))
+    path = _file(source)
+    frame, notes = _read_parquet(path) if ".parquet" in path.suffixes else read_csv(path)
+    if not len(frame):
+        raise DataError(f"`{source}` has a header and no rows: there is nothing to learn from.")
+    return frame, None, notes
+
+
+class Pieces(Protocol):
+    """A table that is read in pieces of rows, in order, as often as needed."""
+
+    @property
+    def name(self) -> str:
+        """What the table is called in messages."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, without those that are held."""
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Columns that are carried along untouched, as an index is."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the table, in words."""
+
+    def pieces(self, rows: int) -> Iterator[Any]:
+        """Yield pieces of at most `rows` rows: pandas DataFrames or Arrow tables."""
+
+
+def open_pieces(source: str, rows: int | None = None, *, show: bool | None = None) -> Pieces:
+    """Open a table to be read in pieces; of a CSV file the types are found first, `rows` rows at a time.
+
+    Raises
+    ------
+    DataError
+        As `read_table`.
+    """
+    if source.startswith("sklearn:"):
+        return MemoryTable(source, _bundled(source.removeprefix("sklearn:"))[0])
+    path = _file(source)
+    return ParquetTable(path) if ".parquet" in path.suffixes else CsvTable(path, rows, show=show)
+
+
+class MemoryTable:
+    """A pandas DataFrame in pieces."""
+
+    held: tuple[str, ...] = ()
+
+    def __init__(self, name: str, frame: Any) -> None:
+        self.name, self.notes = name, list[str]()
+        self.rows, self.names = len(frame), list(frame.columns)
+        self._frame = frame
+
+    def pieces(self, rows: int) -> Iterator[Any]:
+        """Yield DataFrames of at most `rows` rows, in order."""
+        for start in range(0, self.rows, rows):
+            yield self._frame.iloc[start : start + rows].reset_index(drop=True)
+
+
+def _file(source: str) -> Path:
     path = Path(source)
     if not path.is_file():
         raise DataError(
@@ -38,10 +105,7 @@ def read_table(source: str) -> tuple[Any, str | None, list[str]]:
         )
     if path.stat().st_size == 0:
         raise DataError(f"`{source}` is empty: a table needs a header and at least one row.")
-    frame, notes = _read_parquet(path) if ".parquet" in path.suffixes else _read_csv(path)
-    if not len(frame):
-        raise DataError(f"`{source}` has a header and no rows: there is nothing to learn from.")
-    return frame, None, notes
+    return path
 
 
 def read(source: str, target: str | None) -> Source:
@@ -93,79 +157,6 @@ def _bundled(name: str) -> tuple[Any, str, list[str]]:
 
 def _read_parquet(path: Path) -> tuple[Any, list[str]]:
     import pandas as pd
-    import pyarrow as pa
 
-    try:
+    with readable(path, "Parquet"):
         return pd.read_parquet(path), []
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"`{path}` is not a readable Parquet file: {_first_line(error)}") from None
-
-
-def _read_csv(path: Path) -> tuple[Any, list[str]]:
-    import pandas as pd
-
-    try:
-        line = _header(path)
-        separator = max(",;\t|", key=line.count)
-        header = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-        frame, notes = _parsed(path, separator)
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-        OSError,
-        ValueError,
-    ) as error:
-        raise DataError(f"`{path}` is not a readable CSV file: {_first_line(error)}") from None
-    names = [h for h in header if h]
-    repeated = sorted({h for h in names if names.count(h) > 1})
-    if repeated:
-        raise DataError(
-            f"`{path}` names {listed(repeated)} more than once: column names must be unique. Rename them."
-        )
-    if header and not header[0] and frame.iloc[:, 0].tolist() == list(range(len(frame))):
-        return frame.iloc[:, 1:], [*notes, "the unnamed first column holds row numbers and was left out"]
-    return frame, notes
-
-
-def _parsed(path: Path, separator: str) -> tuple[Any, list[str]]:
-    """Read the rows; a decimal comma is tried where semicolons separate, and taken where it makes more numbers."""
-    import pandas as pd
-
-    def read(decimal: str) -> Any:
-        return pd.read_csv(path, sep=separator, skipinitialspace=True, low_memory=False, decimal=decimal)
-
-    frame = read(".")
-    if separator == ";":
-        comma = read(",")
-        if comma.select_dtypes("number").shape[1] > frame.select_dtypes("number").shape[1]:
-            return comma, ["numbers are read with a decimal comma"]
-    return frame, []
-
-
-def _header(path: Path) -> str:
-    import gzip
-
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as file:
-        return str(file.readline())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".") + "."
-
-
-def write_table(frame: Any, path: Path) -> None:
-    """Write a table as CSV or Parquet, by its suffix, whole or not at all."""
-    import io
-
-    from hormesis.files import write_aside
-
-    if path.suffix not in (".csv", ".parquet"):
-        raise DataError(f"`{path}`: a table is written as .csv or .parquet.")
-    buffer = io.BytesIO()
-    if path.suffix == ".csv":
-        frame.to_csv(buffer, index=False)
-    else:
-        frame.to_parquet(buffer, index=False)
-    write_aside(path, buffer.getvalue())

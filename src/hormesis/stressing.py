@@ -19,9 +19,10 @@ from hormesis.models import Task, as_input, as_model, check_model, check_target,
 from hormesis.noise import CATALOGUE, Noise, WorstCase
 from hormesis.pictures import distributions
 from hormesis.profile import Profile
-from hormesis.recipe import Recipe, Step
+from hormesis.recipe import Recipe
 from hormesis.results import Provenance, StressResult, title
 from hormesis.scoring import Scoring, scorers
+from hormesis.step import Step
 
 BATTERY = (
     "MissingValues",
@@ -36,7 +37,14 @@ BATTERY = (
 LEVELS: dict[str, tuple[float, ...]] = {
     "fraction": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
     "sigma": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0),
+    "relative": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
+    "rank": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
     "epsilon": (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
+}
+_NOT_IN_TESTS = {
+    "labels": "changes labels, and a test needs true labels: use it in training.",
+    "rows": "changes which rows there are, and a test compares the same rows with and without noise: "
+    "apply it to the test table and its target first, then stress that.",
 }
 Noises = Recipe | Noise | str | Sequence[Noise | Step | str] | None
 
@@ -206,10 +214,8 @@ def steps_of(noises: Noises, profile: Profile) -> list[Step]:
     given = [noises] if single else list(several)
     steps = list(Recipe([_noise(n) for n in given]).steps)
     for step in steps:
-        if step.noise.changes_labels:
-            raise SettingError(
-                f"`{type(step.noise).__name__}` changes labels, and a test needs true labels: use it in training."
-            )
+        if step.noise.changes in _NOT_IN_TESTS:
+            raise SettingError(f"`{type(step.noise).__name__}` {_NOT_IN_TESTS[step.noise.changes]}")
         if not step.noise.targets(profile):
             kinds = " and ".join(step.noise.applies_to)
             raise SettingError(
@@ -246,7 +252,8 @@ def _named(name: str) -> Noise:
         raise SettingError(
             f"Noise `{name}` is unknown.{nearest(name, CATALOGUE)} Known: {listed(CATALOGUE, most=20)}."
         )
-    return CATALOGUE[name]()
+    made: Noise = CATALOGUE[name]()
+    return made
 
 
 def plan_of(noises: Noises, levels: Any, profile: Profile) -> Plan:
@@ -297,7 +304,8 @@ def summarise(
         for model in bench.models
         for scorer in bench.scorers
     )
-    widened = sorted({str(name) for cell in done.cells for name in cell.widened})
+    floats = {n for cell in done.cells for n, how in cell.widened.items() if not how.endswith("object")}
+    widened = sorted(map(str, floats))
     said = (
         [f"models meet these columns as floats once they lose values: {listed(widened, 20)}"]
         if widened

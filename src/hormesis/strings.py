@@ -49,6 +49,17 @@ def lose(column: Any, rows: NDArray[np.intp]) -> Any:
     return pc.if_else(_mask(column, rows), pa.scalar(None, column.type), column)
 
 
+def encoded(values: Any, dtype: Any) -> Any:
+    """Return values as a dictionary of an Arrow type, with wider indices where the old ones cannot count them."""
+    import pyarrow as pa
+
+    coded = values.dictionary_encode()
+    known = len(coded.unique()) if isinstance(coded, pa.ChunkedArray) else len(coded.dictionary)
+    room = 2 ** (dtype.index_type.bit_width - pa.types.is_signed_integer(dtype.index_type))
+    index = dtype.index_type if known <= room else pa.int32()
+    return coded.cast(pa.dictionary(index, dtype.value_type, dtype.ordered))
+
+
 def _mask(column: Any, rows: NDArray[np.intp]) -> Any:
     import pyarrow as pa
 

@@ -11,6 +11,30 @@ from hormesis.columns import Cells, DType, Missing, Rows, fit, moved, read, repl
 from hormesis.errors import RowIdError
 
 
+def _rewritten(column: Any, rows: Rows, new: Any) -> Any:
+    """Return an Arrow column with the cells of `new` at `rows`.
+
+    Taken from both: `replace_with_mask` makes malformed booleans (seen in Arrow 16 to 21) and knows no half floats.
+    """
+    import pyarrow as pa
+
+    at = np.arange(len(column))
+    at[rows] = len(column) + np.arange(rows.size)
+    both = [*column.chunks, *new.cast(column.type).chunks]
+    return pa.chunked_array(both, column.type).take(pa.array(at))
+
+
+def _lost(column: Any, rows: Rows) -> Any:
+    """Return an Arrow column without the cells at `rows`, of any type."""
+    import pyarrow as pa
+
+    if strings.is_text(column):
+        return strings.lose(column, rows)
+    gone = np.zeros(len(column), bool)
+    gone[rows] = True
+    return column.take(pa.array(np.arange(len(column)), mask=gone))
+
+
 class FrameTable:
     """A frame of any eager library that narwhals knows."""
 
@@ -54,7 +78,9 @@ class FrameTable:
 
     def put(self, j: int, rows: Rows, values: Cells | Missing) -> None:
         series = self._series(j)
-        if isinstance(values, Missing):
+        if isinstance(values, Missing) and series.implementation.is_pyarrow():
+            self._new[j] = nw.from_native(_lost(series.to_native(), rows), series_only=True)
+        elif isinstance(values, Missing):
             keep = np.ones(self.rows, bool)
             keep[rows] = False
             mask = nw.new_series("", keep, nw.Boolean, backend=series.implementation)
@@ -80,10 +106,13 @@ class FrameTable:
             )
         old, new = series.to_native(), plain.to_native()
         if series.implementation.is_pyarrow():
-            return nw.from_native(new.dictionary_encode().cast(old.type), series_only=True)
+            return nw.from_native(strings.encoded(new, old.type), series_only=True)
         return nw.from_native(new.cast(old.dtype), series_only=True)
 
     def _scatter(self, series: Any, rows: Rows, values: Cells) -> Any:
+        arrow = series.to_native() if series.implementation.is_pyarrow() else None
+        if arrow is not None and strings.is_text(arrow):
+            return nw.from_native(strings.write(arrow, rows, values), series_only=True)
         if series.dtype in (nw.Datetime, nw.Date):
             new = self._times(series, values)
         else:
@@ -91,6 +120,8 @@ class FrameTable:
                 values = fit(values, np.dtype(str(series.dtype).lower()))
             cells = values if values.dtype.kind in "iufb" else values.tolist()
             new = nw.new_series("", cells, series.dtype, backend=series.implementation)
+        if arrow is not None:
+            return nw.from_native(_rewritten(arrow, rows, new.to_native()), series_only=True)
         return series.scatter(rows, new)
 
     def _times(self, series: Any, values: Cells) -> Any:
@@ -107,7 +138,7 @@ class FrameTable:
             replace_present(self, j, values)
             return
         old = series.to_numpy()
-        new = moved(old, values) if series.dtype.is_integer() else values.astype(old.dtype, copy=False)
+        new = moved(old, values) if series.dtype.is_integer() else fit(values, old.dtype)
         self._new[j] = nw.new_series(series.name, new, series.dtype, backend=series.implementation)
 
     def ids(self, j: int) -> Any:

@@ -13,19 +13,24 @@ import pytest
 from hypothesis import strategies as st
 
 from hormesis.frames import open_table, take
-from hormesis.key import Draw
 from hormesis.noise import CATALOGUE, Noise, Where
-from hormesis.noise.base import row_lanes, unit_of
+from hormesis.noise.base import ColumnNoise, draw_of, unit_of
 from hormesis.profile import Profile
 
 every_noise = pytest.mark.parametrize("kind", CATALOGUE.values(), ids=CATALOGUE)
-hitting = {n: k for n, k in CATALOGUE.items() if unit_of(k).name == "fraction"}
+in_place = {n: k for n, k in CATALOGUE.items() if k.changes in ("cells", "labels") and not k.whole}
+every_noise_in_place = pytest.mark.parametrize("kind", in_place.values(), ids=in_place)
+hitting = {
+    n: k
+    for n, k in in_place.items()
+    if unit_of(k).of in ("cells", "labels") and not issubclass(k, ColumnNoise)
+}
 every_hitting_noise = pytest.mark.parametrize("kind", hitting.values(), ids=hitting)
 every_library = pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
 
 CITIES = ["Zürich", "Genève", "Bern", "Łódź", "東京", "Z"]
 IDS = ("id", "schlüssel")
-LABEL = "stadt"
+LABEL, NUMBER = "stadt", "größe"
 DTYPES: dict[str, tuple[Any, Any]] = {
     "id": (pl.Int64, pa.int64()),
     "schlüssel": (pl.String, pa.string()),
@@ -119,21 +124,30 @@ WHERE = st.one_of(
         strength=st.floats(-4, 4),
     ),
     st.builds(Where, st.just("MNAR"), strength=st.floats(-4, 4)),
+    st.builds(Where, burst=st.integers(2, 9)),
+    st.builds(Where, group=st.sampled_from(["farbe", "计数", "seit", "bezahlt 💶"])),
 )
+RANKED = WHERE.filter(lambda w: w.mechanism != "MNAR")
 UNSAID = {
     ("LabelFlips", "by_class"): st.none() | st.dictionaries(st.sampled_from(CITIES), st.floats(0, 1)),
-    ("LabelFlips", "transition"): st.sampled_from([None, {"Zürich": {"Bern": 1.0, "Z": 2.0}}]),
+    ("LabelFlips", "transition"): st.sampled_from([None, "pairs", {"Zürich": {"Bern": 1.0, "Z": 2.0}}]),
+    ("LabelFlips", "matrix"): st.none(),
+    ("DateFormat", "format"): st.sampled_from(["us", "eu", "epoch seconds", "%d %b %Y"]),
+    ("Typos", "misspellings"): st.none() | st.just({"Zürich": ("Zurich", "Zürch"), "über": ("ueber",)}),
+    ("DropRows", "where"): RANKED,
+    ("DuplicateRows", "where"): RANKED,
+    ("PriorShift", "toward"): st.sampled_from([None, "Bern", {"Bern": 1.0, "Z": 2.0}]),
 }
 
 
 def levels(kind: type[Noise]) -> st.SearchStrategy[float]:
-    return st.floats(0.01, 1.0 if unit_of(kind).name == "fraction" else 3.0)
+    return st.floats(0.01, 1.0 if unit_of(kind).name in ("fraction", "rank") else 3.0)
 
 
 def columns_for(kind: type[Noise], where: Where | None = None) -> Any:
     """Return all columns that a noise takes: one label for label noises, no text where its rank would decide."""
-    if kind.changes_labels:
-        return (LABEL,)
+    if kind.changes == "labels" or kind.__name__ in ("PriorShift", "CovariateShift"):  # they take one column
+        return (LABEL if "category" in kind.applies_to else NUMBER,)
     unranked = where is not None and where.mechanism == "MNAR"
     return tuple(
         c.name for c in PROFILE.columns if c.kind in kind.applies_to and not (unranked and c.kind == "text")
@@ -142,6 +156,21 @@ def columns_for(kind: type[Noise], where: Where | None = None) -> Any:
 
 def one(kind: type[Noise], level: float, **settings: Any) -> Noise:
     return kind(level, columns=columns_for(kind, settings.get("where")), **settings)
+
+
+def alone(kind: type[Noise], level: float) -> Noise:
+    """Return a noise that hits every cell by itself."""
+    return one(kind, level, **singly(kind))
+
+
+def singly(kind: type[Noise]) -> dict[str, int]:
+    """Return settings under which runs of rows that go bad together are one row long."""
+    return {"length": 1} if "length" in kind.__dataclass_fields__ else {}
+
+
+def needs_order(noise: Noise) -> bool:
+    """Tell whether a noise needs row ids that have neighbours."""
+    return noise.history > 0 or getattr(getattr(noise, "where", None), "burst", 1) > 1
 
 
 def noises(kind: type[Noise]) -> st.SearchStrategy[Noise]:
@@ -174,8 +203,13 @@ LIBRARIES = ("pandas", "polars", "arrow")
 
 
 def hits_cells(kind: type[Noise]) -> bool:
-    """Tell whether the level is the share of cells that are hit."""
-    return unit_of(kind).name == "fraction"
+    """Tell whether the level is the share of cells that are hit, by chance."""
+    return kind in hitting.values()
+
+
+def grows_in_proportion(kind: type[Noise]) -> bool:
+    """Tell whether a noise adds its level times something."""
+    return unit_of(kind).name in ("sigma", "relative")
 
 
 def blanks(kind: type[Noise]) -> bool:
@@ -188,21 +222,20 @@ def digests() -> dict[str, str]:
     """Return what every noise makes of the training table."""
     frame = to_pandas(TRAINING)
     return {
-        name: digest(one(kind, 0.5).apply(frame, seed=42, row_id="schlüssel"))
-        for name, kind in CATALOGUE.items()
+        name: digest(one(kind, 0.5).apply(frame, seed=42, row_id="id")) for name, kind in CATALOGUE.items()
     }
 
 
 def mirrored(noise: Noise, frame: Any, *, mirror: bool) -> Any:
     table = open_table(frame)
-    noise.touch(table, PROFILE, Draw(row_lanes(table, None), 0, mirror=mirror).within(noise.name))
-    return table.close()
+    draw = draw_of(table, 0, mirror=mirror).within(noise.name)
+    return noise.touch(table, PROFILE, draw)[0].close()
 
 
 def arrays(kind: type[Noise], order: Any = "C") -> list[np.ndarray[Any, Any]]:
     """Return NumPy tables of every dtype that a noise changes; label vectors for label noises."""
     rng = np.random.default_rng(0)
-    numbers = np.array(rng.integers(0, 9, (30, 1 if kind.changes_labels else 3)), order=order)
+    numbers = np.array(rng.integers(0, 9, (30, 1 if kind.changes == "labels" else 3)), order=order)
     made = []
     if {"number", "integer"} & set(kind.applies_to):
         made += [numbers.astype(t) for t in ("f8", "f4", "i8", "i2", "u1")]
@@ -210,4 +243,4 @@ def arrays(kind: type[Noise], order: Any = "C") -> list[np.ndarray[Any, Any]]:
         made.append(numbers > 4)
     if "category" in kind.applies_to:
         made += [numbers.astype("U3"), numbers.astype("U3").astype(object)]
-    return [a[:, 0].copy() for a in made] if kind.changes_labels else made
+    return [a[:, 0].copy() for a in made] if kind.changes == "labels" else made

@@ -16,7 +16,8 @@ from lawbook import every_noise
 import hormesis.noise
 from hormesis.errors import SettingError
 from hormesis.noise.base import unit_of
-from hormesis.recipe import Recipe, Step
+from hormesis.recipe import Recipe
+from hormesis.step import Step
 
 names = st.text(min_size=1, max_size=9).filter(lambda s: max(s) < "\ud800" or max(s) > "\udfff")
 

@@ -11,9 +11,8 @@ import pytest
 
 from hormesis.errors import DataError
 from hormesis.frames import changed, is_frame, known_categories, open_table, stack, take
-from hormesis.key import Draw
 from hormesis.noise import CATALOGUE, MissingValues, Typos
-from hormesis.noise.base import row_lanes
+from hormesis.noise.base import draw_of
 from hormesis.profile import Profile
 
 N = 40
@@ -101,7 +100,7 @@ TABLES = {f"pandas {n}": pd.DataFrame({"x": c, "untouched": COUNT}) for n, c in 
 TABLES |= {f"polars {n}": pl.DataFrame({"x": c, "untouched": COUNT}) for n, c in POLARS.items()}
 TABLES |= {f"arrow {n}": pa.table({"x": c, "untouched": COUNT}) for n, c in ARROW.items()}
 NULLABLE = {t: t.replace("int", "Int").replace("uInt", "UInt") for t in INTEGERS} | {"bool": "boolean"}
-features = [kind for kind in CATALOGUE.values() if not kind.changes_labels]
+features = [kind for kind in CATALOGUE.values() if kind.changes == "cells"]
 
 
 def dtype_of(table):
@@ -172,17 +171,17 @@ def test_changed_compares_missing_with_missing():
     assert changed(before, after).tolist() == [[False, False], [False, False], [True, True], [True, True]]
 
 
-def test_changed_refuses_tables_of_different_shape():
+def test_changed_refuses_tables_of_other_rows():
     with pytest.raises(DataError, match="differ"):
         changed(pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [1, 2]}))
     with pytest.raises(DataError, match="differ"):
-        changed(pd.DataFrame({"x": [1]}), pd.DataFrame({"y": [1]}))
+        changed(pd.DataFrame({"x": [1]}), pd.DataFrame({"y": [1, 2]}))
 
 
 def test_widened_columns_are_told():
     table = open_table(pd.DataFrame({"n": [1, 2], "b": [True, False], "x": [1.0, 2.0]}))
     noise = MissingValues(1.0)
-    noise.touch(table, Profile.of(table), Draw(row_lanes(table, None), 0))
+    noise.touch(table, Profile.of(table), draw_of(table, 0))
     assert table.widened == {"n": "int64 -> Int64", "b": "bool -> boolean"}
 
 

@@ -11,10 +11,18 @@ import pytest
 from hormesis import key as k
 from hormesis.errors import RowIdError
 from hormesis.frames import open_table
-from hormesis.noise.base import row_lanes
+from hormesis.noise.base import draw_of
 
 K = k.key(0, "gaussian", "age")
 LANES = k.lane(np.arange(4))
+
+
+@pytest.fixture(autouse=True, params=[float("inf"), 0], ids=["numpy", "compiled"])
+def engine(request, monkeypatch):
+    """Hold NumPy and the compiled loops to the same numbers."""
+    if request.param == 0:
+        pytest.importorskip("numba", reason="numba, the extra `fast`, is not installed")
+    monkeypatch.setattr(k, "ENGINE", k.Engine(request.param))
 
 
 def hexed(words):
@@ -109,7 +117,7 @@ GOLDEN_STRINGS = {"": "3ba9a87a30442dfc", "a": "e62c2a9d2ad3f665", "user_0000001
 
 
 def lanes_of(data, name="id"):
-    return row_lanes(open_table(data), name)
+    return draw_of(open_table(data), 0, name).lanes
 
 
 def test_lanes_of_strings_in_every_library():
@@ -187,7 +195,7 @@ def test_missing_integer_ids_are_refused():
 
 
 def test_duplicate_ids_get_the_same_lane_where_they_are_allowed():
-    lanes = row_lanes(open_table(pl.DataFrame({"id": [7, 8, 7]})), "id", allow_duplicate_ids=True)
+    lanes = draw_of(open_table(pl.DataFrame({"id": [7, 8, 7]})), 0, "id", allow_duplicate_ids=True).lanes
     assert lanes[0] == lanes[2] != lanes[1]
 
 

@@ -11,8 +11,10 @@ from scipy.stats import binom
 from hormesis.errors import RecipeError
 from hormesis.frames import changed
 from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, Outliers, Typos
+from hormesis.notation import schema
 from hormesis.profile import Profile
-from hormesis.recipe import Recipe, Step, noisy, rates, repeat_seed, schema
+from hormesis.recipe import Recipe, noisy, rates, repeat_seed
+from hormesis.step import Step
 
 FRAME = pd.DataFrame({"x": np.random.default_rng(0).normal(size=4000), "y": np.arange(4000) % 7})
 PROFILE = Profile.learn(FRAME)

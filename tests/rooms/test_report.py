@@ -10,7 +10,7 @@ from math import sqrt
 import pytest
 
 from hormesis.errors import DataError
-from hormesis.noise.table import GaussianNoise, MissingValues
+from hormesis.noise import GaussianNoise, MissingValues
 from hormesis.proof import HardenResult, Trial
 from hormesis.recipe import Recipe
 from hormesis.report import render, write

@@ -19,7 +19,6 @@ from hormesis.noise import (
     Outliers,
     Shift,
     SwapNoise,
-    Typos,
     UnitErrors,
 )
 from hormesis.profile import Profile
@@ -184,33 +183,11 @@ def test_integers_of_an_array_stay_whole_after_values_went_missing():
     np.testing.assert_array_equal(kept, np.rint(kept))
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_typos_extend_the_categories_of_pandas(ordered):
-    frame = pd.DataFrame({"x": pd.Categorical(CITY, ordered=ordered)})
-    out = Typos(0.5).apply(frame)["x"]
-    assert out.cat.ordered is ordered
-    assert list(out.cat.categories[:4]) == list(frame["x"].cat.categories)
-    assert set(out.cat.categories) - set(frame["x"].cat.categories) <= set(out)
-    assert len(out.cat.categories) > 4
-
-
-def test_typos_extend_a_polars_enum_behind_its_own_categories():
-    enum = pl.Enum(["Ulm", "Bern", "Genf", "Zürich"])
-    out = Typos(0.5).apply(pl.DataFrame({"x": pl.Series(CITY.tolist(), dtype=enum)}))["x"]
-    assert out.dtype.categories.to_list()[:4] == ["Ulm", "Bern", "Genf", "Zürich"]
-    assert out.null_count() == 0
-
-
 def test_noise_within_the_categories_leaves_an_enum_as_it_is():
     enum = pl.Enum(["Ulm", "Bern", "Genf", "Zürich", "never seen"])
     frame = pl.DataFrame({"x": pl.Series(CITY.tolist(), dtype=enum)})
     for noise in (CategorySwap(0.5), SwapNoise(0.5), MissingValues(0.5)):
         assert noise.apply(frame).schema == frame.schema
-
-
-def test_typos_leave_categories_that_are_not_text():
-    frame = pd.DataFrame({"x": pd.Categorical([1, 2, 3] * 5), "y": ["a", "b", "c"] * 5})
-    assert changed(frame, Typos(1.0).apply(frame)).mean(axis=0).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

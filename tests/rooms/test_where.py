@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from hormesis.errors import SettingError
+from hormesis.errors import RowIdError, SettingError
 from hormesis.frames import changed, open_table
 from hormesis.noise import MissingValues, SwapNoise, Where
 from hormesis.profile import Profile
@@ -124,3 +124,60 @@ def test_free_text_cannot_decide():
     frame = pd.DataFrame({"note": [f"note {i}" for i in range(100)], "x": range(100)})
     with pytest.raises(SettingError, match=r"`note` is text.*no order"):
         MissingValues(0.3, where=Where("MAR", driver="note")).apply(frame)
+
+
+@pytest.mark.parametrize("where", [Where(burst=7), Where("MAR", driver="a", strength=2, burst=7)])
+def test_a_burst_hits_runs_of_rows_and_each_column_its_own(where):
+    frame = pd.DataFrame({"a": [3.0] * 7000, "b": np.arange(7000.0)})
+    lost = MissingValues(0.3, where=where).apply(frame, seed=2).isna().to_numpy()
+    for column in lost.T:
+        starts = np.flatnonzero(np.diff(column.astype(int))) + 1
+        assert set(np.diff(starts) % 7) == {0}
+    low, high = binom.ppf([5e-7, 1 - 5e-7], 1000, 0.3)
+    assert low <= lost[:, 0].sum() / 7 <= high
+    assert (lost[:, 0] != lost[:, 1]).mean() > 0.3
+
+
+def test_a_burst_belongs_to_the_ids_not_to_the_batch():
+    frame = pd.DataFrame({"id": np.arange(100, 300), "a": 1.0})
+    noise = MissingValues(0.5, columns=("a",), where=Where(burst=10))
+    whole = noise.apply(frame, row_id="id")
+    part = noise.apply(frame.iloc[37:99], row_id="id")
+    pd.testing.assert_frame_equal(part, whole.iloc[37:99])
+
+
+def test_a_burst_needs_ids_with_neighbours():
+    frame = pd.DataFrame({"id": list("abc"), "a": 1.0})
+    with pytest.raises(RowIdError, match="whole numbers"):
+        MissingValues(0.5, columns=("a",), where=Where(burst=10)).apply(frame, row_id="id")
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        np.arange(3000) % 100,
+        pd.Series(np.arange(3000) % 100).astype(str),
+        pd.Series(np.arange(3000) % 100).astype(str).astype("category"),
+        pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(3000) % 100, unit="D"),
+        pd.Series(np.where(np.arange(3000) % 100 == 0, None, np.arange(3000) % 100)).astype("Int64"),
+    ],
+    ids=lambda v: str(v.dtype),
+)
+def test_a_group_goes_bad_as_one_in_each_column(site):
+    frame = pd.DataFrame({"site": site, "a": 1.0, "b": 2.0})
+    lost = MissingValues(0.4, columns=("a", "b"), where=Where(group="site")).apply(frame, seed=1).isna()
+    share = lost[["a", "b"]].groupby(np.arange(3000) % 100).mean()
+    assert set(np.unique(share)) == {0.0, 1.0}
+    low, high = binom.ppf([5e-7, 1 - 5e-7], 100, 0.4)
+    assert ((low <= share.sum()) & (share.sum() <= high)).all()
+    assert (share["a"] != share["b"]).any()
+
+
+def test_a_group_of_fractions_and_an_unknown_group_are_refused():
+    frame = pd.DataFrame({"site": [0.5, 1.5], "a": 1.0})
+    with pytest.raises(RowIdError, match="holds number values"):
+        MissingValues(0.5, where=Where(group="site")).apply(frame)
+    with pytest.raises(SettingError, match="Did you mean `site`"):
+        MissingValues(0.5, where=Where(group="sites")).apply(frame)
+    with pytest.raises(ValueError, match="exclude each other"):
+        Where(group="site", burst=2)

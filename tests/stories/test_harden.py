@@ -282,7 +282,7 @@ def test_rows_that_repeat_are_said():
 def test_training_search_and_proof_never_share_an_address(monkeypatch):
     X, y = make_classification(400, 4, random_state=0)
     seen: dict[str, set] = {"train": set(), "search": set(), "proof": set(), "elsewhere": set()}
-    real, training, cell = Step.touch, Recipe.training_copy, Bench.cell
+    real, training, cell = Step.touch, Recipe.training_rows, Bench.cell
     part = ["elsewhere"]
 
     def touch(self, table, profile, draw, row_id=None):
@@ -300,7 +300,7 @@ def test_training_search_and_proof_never_share_an_address(monkeypatch):
         return wrapped
 
     monkeypatch.setattr(Step, "touch", touch)
-    monkeypatch.setattr(Recipe, "training_copy", within("train", training))
+    monkeypatch.setattr(Recipe, "training_rows", within("train", training))
     monkeypatch.setattr(Bench, "cell", within("proof", cell))
     monkeypatch.setattr(hardening, "folds_of", within("search", hardening.folds_of))
     harden(LogisticRegression(), X, y, noises=["GaussianNoise"], held_out=["Outliers"], **FAST)

@@ -1,50 +1,37 @@
-"""Noise: the one interface, its units, the catalogue, and `apply`, which goes through the door."""
+"""Noise: the one interface of all noises, and `apply`, which goes through the door."""
 
 import dataclasses
-import functools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from annotated_types import Ge, Gt, Interval
 from numpy.typing import NDArray
-from pydantic import ConfigDict, ValidationError
-from pydantic.dataclasses import dataclass
 
 from hormesis.columns import Cells, Missing, Table
-from hormesis.errors import RowIdError, SettingError, listed, nearest
-from hormesis.frames import open_table
-from hormesis.key import Draw, Lanes, lane, text_lane
-from hormesis.noise.where import Where
+from hormesis.errors import DataError, SettingError, listed, nearest
+from hormesis.frames import open_table, share_by_column
+from hormesis.key import Draw
+from hormesis.noise.record import CATALOGUE, Mistakes, noise
+from hormesis.noise.rowids import draw_of
+from hormesis.noise.units import (
+    ColumnFraction,
+    Columns,
+    Epsilons,
+    Fraction,
+    LabelFraction,
+    Positive,
+    Ranks,
+    Relative,
+    RowFraction,
+    Sigmas,
+    unit_of,
+)
+from hormesis.noise.where import Aim, Where
 from hormesis.profile import ColumnProfile, Kind, Profile
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """What a level counts; carried by the level's type."""
-
-    name: str
-    of: str
-
-    @property
-    def rule(self) -> str:
-        """The unit and its range, as messages and help say it."""
-        if self.name == "fraction":
-            return f"a fraction of {self.of}, 0 to 1"
-        if self.name == "epsilon":
-            return f"a number of {self.of}, 0 or more"
-        return "a number of robust standard deviations of the training data, 0 or more"
-
-
-Fraction = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "cells")]
-LabelFraction = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "labels")]
-Sigmas = Annotated[float, Ge(0), Unit("sigma", "spread")]
-Epsilons = Annotated[float, Ge(0), Unit("epsilon", "spreads of the training data")]
-Positive = Annotated[float, Gt(0)]
-Columns = str | tuple[str | int, ...]
+from hormesis.reshape import take_rows
 
 SELECTORS: dict[str, tuple[Kind, ...]] = {
     "numeric": ("number", "integer"),
@@ -52,8 +39,37 @@ SELECTORS: dict[str, tuple[Kind, ...]] = {
     "text": ("text",),
     "any": ("number", "integer", "boolean", "category", "text", "datetime", "other"),
 }
-CATALOGUE: dict[str, type["Noise"]] = {}
-T = TypeVar("T", bound="Noise")
+__all__ = [
+    "CATALOGUE",
+    "SELECTORS",
+    "Aim",
+    "CellNoise",
+    "Changes",
+    "ColumnFraction",
+    "ColumnNoise",
+    "Columns",
+    "Epsilons",
+    "Fraction",
+    "LabelFraction",
+    "Mistakes",
+    "Noise",
+    "Opened",
+    "Positive",
+    "Ranks",
+    "Relative",
+    "RowFraction",
+    "RowNoise",
+    "SchemaNoise",
+    "Sigmas",
+    "Spares",
+    "draw_of",
+    "noise",
+    "unit_of",
+]
+
+Changes = Literal["cells", "labels", "rows", "schema"]
+Spares = Literal["none", "values", "chance"]
+Opened = tuple[Table, Draw]
 
 
 class Noise(ABC):
@@ -63,7 +79,17 @@ class Noise(ABC):
     columns: Columns
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     applies_to: ClassVar[tuple[Kind, ...]]
-    changes_labels: ClassVar[bool] = False
+    changes: ClassVar[Changes] = "cells"
+    spares: ClassVar[Spares] = (
+        "none"  # hit cells that stay: none, those of unchangeable values, or some by chance
+    )
+    random: ClassVar[bool] = True  # whether another seed is other noise
+    whole: ClassVar[bool] = False  # whether a row's noise needs all other rows
+
+    @property
+    def history(self) -> int:
+        """Rows before its own that a row's noise needs."""
+        return 0
 
     @property
     def name(self) -> str:
@@ -72,13 +98,20 @@ class Noise(ABC):
 
     @property
     def unit(self) -> str:
-        """Unit of the level: ``fraction``, ``sigma`` or ``epsilon``."""
+        """Unit of the level: ``fraction``, ``sigma``, ``relative``, ``rank`` or ``epsilon``."""
         return unit_of(type(self)).name
 
     def at(self, level: float) -> Self:
         """Return the same noise at another dose."""
+        return self._with(level=level)
+
+    def on(self, columns: Columns) -> Self:
+        """Return the same noise on other columns."""
+        return self._with(columns=columns)
+
+    def _with(self, **others: Any) -> Self:
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return type(self)(**settings | {"level": level})
+        return type(self)(**settings | others)
 
     def apply(
         self,
@@ -105,9 +138,15 @@ class Noise(ABC):
             Rows of one id get the same noise; False makes them an error.
         """
         table = open_table(data)
-        draw = Draw(row_lanes(table, row_id, allow_duplicate_ids=allow_duplicate_ids), seed).within(self.name)
-        self.touch(table, profile or Profile.of(table), draw, row_id=row_id)
-        return table.close()
+        draw = draw_of(table, seed, row_id, allow_duplicate_ids=allow_duplicate_ids).within(self.name)
+        return self.touch(table, profile or Profile.of(table), draw, row_id=row_id)[0].close()
+
+    def reach(self, data: Any, *, profile: Profile | None = None) -> dict[str | int, float]:
+        """Return the share of the cells of each chosen column that the noise can change at all."""
+        table = open_table(data)
+        profile = profile or Profile.of(table)
+        after = self.at(1.0).apply(data, profile=profile)
+        return share_by_column(data, after, self.selected(table, profile))
 
     def touch(
         self,
@@ -117,33 +156,24 @@ class Noise(ABC):
         *,
         row_id: str | int | None = None,
         only: NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Add the noise to an open table, on the rows of `only`."""
-        if self.level == 0:
-            return
+    ) -> Opened:
+        """Add the noise to an open table, on the rows of `only`; return the table and its rows' randomness."""
         elsewhere = getattr(table, "touch", None)
-        if elsewhere is not None and elsewhere(self, profile, draw, row_id, only):
-            return
-        driven = self._driven(table, profile)
+        if self.level == 0 or (elsewhere is not None and elsewhere(self, profile, draw, row_id, only)):
+            return table, draw
+        aim = self._aim(table, profile, only)
         for j in self.selected(table, profile):
             name = table.names[j]
             if name != row_id:
-                self._touch_column(table, j, profile[name], draw.within(name), driven, only)
+                self._touch_column(table, j, profile[name], draw.within(name), aim)
+        return table, draw
 
-    def _driven(self, table: Table, profile: Profile) -> NDArray[np.float64] | None:  # noqa: ARG002
-        return None
+    def _aim(self, table: Table, profile: Profile, only: NDArray[np.bool_] | None) -> Aim:  # noqa: ARG002
+        return Aim(self.level, only)
 
-    @abstractmethod
-    def _touch_column(
-        self,
-        table: Table,
-        j: int,
-        column: ColumnProfile,
-        draw: Draw,
-        driven: NDArray[np.float64] | None,
-        only: NDArray[np.bool_] | None,
-    ) -> None:
+    def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
         """Change one column of an open table."""
+        raise NotImplementedError
 
     def targets(self, profile: Profile) -> list[str | int]:
         """Names of the columns of the training data that this noise changes."""
@@ -186,35 +216,30 @@ class CellNoise(Noise):
     where: Where
     reads: ClassVar[bool] = True  # whether the new value of a cell may depend on its old one
 
-    def _driven(self, table: Table, profile: Profile) -> NDArray[np.float64] | None:
-        if self.where.mechanism != "MAR" or self.where.flat:
-            return None
-        return self.where.by_driver(self.level, table, profile)
+    def _aim(self, table: Table, profile: Profile, only: NDArray[np.bool_] | None) -> Aim:
+        return self.where.aim(self.level, table, profile, only)
 
-    def _touch_column(
-        self,
-        table: Table,
-        j: int,
-        column: ColumnProfile,
-        draw: Draw,
-        driven: NDArray[np.float64] | None,
-        only: NDArray[np.bool_] | None,
-    ) -> None:
-        gone = table.missing(j)
-        hit = draw.below(self.level if driven is None else driven, "hit")
+    def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
+        rows = self.hits(table, j, column, draw, aim)
+        if rows.size:
+            values = _cells(table, j, rows, column) if self.reads else np.empty(0)
+            table.put(j, rows, self.cells(values, column, draw.at(rows if self.reads else rows[:0])))
+
+    def hits(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> NDArray[np.intp]:
+        """Return the rows of one column that are hit."""
+        gone, together = table.missing(j), self.where.together(draw, aim)
         if self.where.mechanism == "MNAR" and not self.where.flat:
             rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
             own = self.where.by_value(self.level, _cells(table, j, rows, column), column)
             hit = np.zeros(table.rows, bool)
-            hit[rows] = draw.at(rows).below(own, "hit")
+            hit[rows] = together.at(rows).below(own, "hit")
+        else:
+            hit = together.below(aim.chance, "hit")
         if gone is not None:
             hit &= ~gone
-        if only is not None:
-            hit &= only
-        rows = np.flatnonzero(hit)
-        if rows.size:
-            values = _cells(table, j, rows, column) if self.reads else np.empty(0)
-            table.put(j, rows, self.cells(values, column, draw.at(rows if self.reads else rows[:0])))
+        if aim.only is not None:
+            hit &= aim.only
+        return np.flatnonzero(hit)
 
     @abstractmethod
     def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Cells | Missing:
@@ -222,140 +247,96 @@ class CellNoise(Noise):
 
 
 class ColumnNoise(Noise):
-    """A noise that changes every cell of a numeric column, on the scale of the column's spread."""
+    """A noise that changes every cell of a numeric column, on the scale of the training data."""
 
-    def _touch_column(
-        self,
-        table: Table,
-        j: int,
-        column: ColumnProfile,
-        draw: Draw,
-        driven: NDArray[np.float64] | None,  # noqa: ARG002
-        only: NDArray[np.bool_] | None,
-    ) -> None:
+    def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
         if column.spread:
             values = table.numbers(j)
             noisy = self.column(values, column, draw)
-            table.replace(j, noisy if only is None else np.where(only, noisy, values))
+            table.replace(j, noisy if aim.only is None else np.where(aim.only, noisy, values))
 
     @abstractmethod
     def column(self, values: NDArray[np.float64], column: ColumnProfile, draw: Draw) -> NDArray[np.float64]:
         """Return the whole column with its noise; NaN stays NaN."""
 
 
+class RowNoise(Noise):
+    """A noise that changes which rows there are; each row decides for itself how often it is there."""
+
+    changes: ClassVar[Changes] = "rows"
+
+    def touch(
+        self,
+        table: Table,
+        profile: Profile,
+        draw: Draw,
+        *,
+        row_id: str | int | None = None,
+        only: NDArray[np.bool_] | None = None,
+    ) -> Opened:
+        if self.level == 0:
+            return table, draw
+        counts = self.counts(table, profile, draw)
+        counts = counts if only is None else np.where(only, counts, 1)
+        rows = np.repeat(np.arange(table.rows), counts)
+        copy = np.arange(rows.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        opened = take_rows(table, rows), draw.taken(rows, copy)
+        self.rework(*opened, profile, np.flatnonzero(copy), row_id)
+        return opened
+
+    def reach(self, data: Any, *, profile: Profile | None = None) -> dict[str | int, float]:
+        table = open_table(data)
+        profile = profile or Profile.of(table)
+        other = self.at(1.0).counts(table, profile, draw_of(table, 0).within(self.name)) != 1
+        share = float(other.mean()) if table.rows else 0.0
+        return {table.names[j]: share for j in self.selected(table, profile)}
+
+    @abstractmethod
+    def counts(self, table: Table, profile: Profile, draw: Draw) -> NDArray[np.int64]:
+        """Return how often each row is there: 0 drops it, 2 adds a copy after it."""
+
+    def rework(
+        self, table: Table, draw: Draw, profile: Profile, copies: NDArray[np.intp], row_id: str | int | None
+    ) -> None:
+        """Change the copies, where copies are not exact."""
+
+
+class SchemaNoise(Noise):
+    """A noise that changes whole columns, their names, order or types; each chosen column decides for itself."""
+
+    changes: ClassVar[Changes] = "schema"
+
+    def touch(
+        self,
+        table: Table,
+        profile: Profile,
+        draw: Draw,
+        *,
+        row_id: str | int | None = None,
+        only: NDArray[np.bool_] | None = None,
+    ) -> Opened:
+        if only is not None:
+            raise SettingError(
+                f"`{type(self).__name__}` changes whole columns: a step's probability, the share of rows it touches, "
+                "does not go with it. Leave it out; the level says how many columns are hit."
+            )
+        if self.level == 0:
+            return table, draw
+        chosen = [j for j in self.selected(table, profile) if table.names[j] != row_id]
+        hit = [j for j in chosen if draw.within(table.names[j]).coin("hit") < self.level]
+        return (self.alter(table, chosen, hit, profile, draw) if hit else table), draw
+
+    @abstractmethod
+    def alter(self, table: Table, chosen: list[int], hit: list[int], profile: Profile, draw: Draw) -> Table:
+        """Return the table with the hit ones of the chosen columns (positions) altered."""
+
+
 def _cells(table: Table, j: int, rows: NDArray[np.intp], column: ColumnProfile) -> Cells:
     values = table.pick(j, rows)
     numeric = ("number", "integer", "datetime")
     if (column.kind in numeric) != (values.dtype.kind in "iuf"):
-        from hormesis.errors import DataError
-
         raise DataError(
             f"Column `{column.name}` was {column.kind} in the training data and holds {table.dtype(j)} values here: "
             "give it the same type, or learn the profile anew."
         )
     return values
-
-
-def row_lanes(table: Table, row_id: str | int | None, *, allow_duplicate_ids: bool = False) -> Lanes:
-    """Return the lane of each row of an open table: from its id column, else from its position."""
-    if row_id is None:
-        return lane(np.arange(table.rows))
-    if row_id not in table.names:
-        raise RowIdError(
-            f"Row id column `{row_id}` does not exist; columns are {listed(table.names)}.{nearest(row_id, table.names)}"
-        )
-    ids = table.ids(table.names.index(row_id))
-    lanes = lane(ids) if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu" else _text_lanes(ids)
-    if not allow_duplicate_ids and np.unique(lanes).size < lanes.size:
-        raise RowIdError(
-            f"Row id column `{row_id}` repeats {lanes.size - np.unique(lanes).size} ids: rows of one id get the same "
-            "noise. Use a unique column, or say allow_duplicate_ids=True."
-        )
-    return lanes
-
-
-def _text_lanes(strings: Any) -> Lanes:
-    import pyarrow as pa
-
-    array = pa.array(strings) if not isinstance(strings, pa.Array | pa.ChunkedArray) else strings
-    whole = array.cast(pa.large_string())
-    joined = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
-    if not len(joined):
-        return np.empty(0, np.uint64)
-    _, offsets, data = joined.buffers()
-    first = np.frombuffer(offsets, np.int64)[joined.offset : joined.offset + len(joined) + 1]
-    return text_lane(first, np.frombuffer(data or b"", np.uint8))
-
-
-def unit_of(kind: type[Noise]) -> Unit:
-    """Return the unit of a noise class, read from the type of its level."""
-    level: Any = kind.__dataclass_fields__["level"].type
-    return next(m for m in level.__metadata__ if isinstance(m, Unit))
-
-
-class Mistakes(SettingError):  # noqa: N818 (one error, several mistakes)
-    """Settings with one mistake or several; `said` holds a sentence for each."""
-
-    def __init__(self, said: list[str]) -> None:
-        super().__init__(" ".join(said))
-        self.said = said
-
-
-@dataclass_transform(frozen_default=True)
-def noise(kind: type[T]) -> type[T]:
-    """Make a class a noise: a frozen record, checked by its types, listed in the catalogue."""
-    made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))(kind)
-    check = made.__init__
-
-    @functools.wraps(check)
-    def checked(self: Noise, *level: float, **settings: Any) -> None:
-        try:
-            if len(level) > 1:
-                raise SettingError(
-                    f"`{kind.__name__}{level!r}`: only the level is positional; name the other settings."
-                )
-            check(self, *level, **settings)
-        except ValidationError as error:
-            mistakes = list(dict.fromkeys(explain(kind, e) for e in error.errors()))
-            raise Mistakes(mistakes) from None
-
-    made.__init__ = checked
-    CATALOGUE[kind.__name__] = made
-    return made  # type: ignore[no-any-return]
-
-
-_TYPES = {"str", "int", "float", "bool", "function-after"}
-
-
-def explain(kind: type[Noise], error: Any) -> str:
-    """Say one mistake of a noise's settings: what was given, the rule, the mend."""
-    path = [p for p in error["loc"] if not (isinstance(p, str) and ("[" in p or p in _TYPES))]
-    field = str(path[0]) if path else "settings"
-    given = f"`{kind.__name__}({'.'.join(map(str, path))}={error['input']!r})`: "
-    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        owner = _owner(kind, path)
-        known = [f.name for f in dataclasses.fields(owner)]
-        return f"{given}no such setting; {owner.__name__} has {listed(known)}.{nearest(path[-1], known)}"
-    if field in ("0", "level"):
-        value = error["input"]
-        given = f"`{kind.__name__}(level={value!r})`: "
-        mend = f" Did you mean {value / 100:g}?" if _percent(kind, value) else ""
-        return f"{given}level is {unit_of(kind).rule}.{mend}"
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return (
-        f"{given}{'.'.join(map(str, path)) or 'settings'}: expected {message}."
-        if path
-        else f"{given}{message}."
-    )
-
-
-def _owner(kind: Any, path: list[Any]) -> Any:
-    """Return the record that the last word of a path was meant for."""
-    for word in path[:-1]:
-        kind = next((f.type for f in dataclasses.fields(kind) if f.name == word), kind)
-    return kind
-
-
-def _percent(kind: type[Noise], value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and unit_of(kind).name == "fraction" and 1 < float(value) <= 100  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How the cells of a table go bad: numbers, categories and short texts."""
+"""How the cells of a table go bad: numbers and categories."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -8,67 +8,11 @@ from numpy.typing import NDArray
 
 from hormesis.columns import MISSING, Cells, Missing
 from hormesis.key import Draw
-from hormesis.noise.base import CellNoise, ColumnNoise, Columns, Fraction, Positive, Sigmas, noise
-from hormesis.noise.edits import misspell
+from hormesis.noise.base import CellNoise, Columns, Fraction, Positive, Spares, noise
 from hormesis.noise.where import Where
 from hormesis.profile import ColumnProfile, Kind
 
 NUMERIC: tuple[Kind, ...] = ("number", "integer")
-
-
-@noise
-class GaussianNoise(ColumnNoise):
-    """Add zero-mean Gaussian noise to numeric columns, as measurement error does.
-
-    ``x + level * spread * z`` with z standard normal, one draw per cell, the same z at every level; integers are
-    rounded. Unit of `level`: robust standard deviations of the training data.
-
-    Source: Bishop (1995), training with noise is Tikhonov regularization.
-
-    Examples
-    --------
-    >>> x = np.arange(6.0).reshape(3, 2)
-    >>> GaussianNoise(0.1).apply(x, seed=1).round(2)
-    array([[-0.13,  0.84],
-           [ 2.03,  2.77],
-           [ 3.93,  5.13]])
-    """
-
-    level: Sigmas = 0.1
-    columns: Columns = "numeric"
-    applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
-
-    def column(self, values: NDArray[np.float64], column: ColumnProfile, draw: Draw) -> NDArray[np.float64]:
-        z = draw.normal("z")
-        z *= self.level * float(column.spread or 0)
-        z += values
-        return z
-
-
-@noise
-class Shift(ColumnNoise):
-    """Move whole numeric columns, as a new population, a recalibrated sensor or another season does.
-
-    ``x + level * spread`` in every cell, upwards or downwards; "random" draws one sign per column. Covariate shift:
-    the features move, the labels stay. With "random" all rows of a column share one sign, so that another seed is another
-    shift: intervals speak of new rows under this one. Unit of `level`: robust standard deviations of the training data.
-
-    Source: Shimodaira (2000), covariate shift.
-
-    Examples
-    --------
-    >>> Shift(1.0, direction="up").apply(np.array([[0.0], [1.0], [2.0], [3.0]])).round(2).ravel()
-    array([1.11, 2.11, 3.11, 4.11])
-    """
-
-    level: Sigmas = 0.5
-    columns: Columns = "numeric"
-    direction: Literal["random", "up", "down"] = "random"
-    applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
-
-    def column(self, values: NDArray[np.float64], column: ColumnProfile, draw: Draw) -> NDArray[np.float64]:
-        up = self.direction == "up" or (self.direction == "random" and draw.coin("direction") < 0.5)
-        return values + (1 if up else -1) * self.level * float(column.spread or 0)
 
 
 @noise
@@ -126,6 +70,7 @@ class Masking(CellNoise):
     columns: Columns = "numeric"
     fill: Literal["mean", "zero"] | float = "mean"
     where: Where = Where()
+    spares: ClassVar[Spares] = "values"
     applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
 
     def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Cells:  # noqa: ARG002
@@ -250,6 +195,7 @@ class UnitErrors(CellNoise):
     columns: Columns = "numeric"
     factors: Annotated[tuple[Positive, ...], MinLen(1)] = (10.0, 100.0, 1000.0)
     where: Where = Where()
+    spares: ClassVar[Spares] = "values"
     applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
 
     def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Cells:  # noqa: ARG002
@@ -285,34 +231,3 @@ class CategorySwap(CellNoise):
         n, code = len(column.categories), column.codes(values)
         start = np.maximum(code, 0)
         return _choose(column, _skip(draw.uniform("other"), start, start + (code >= 0), n), values)
-
-
-@noise
-class Typos(CellNoise):
-    """Misspell categories and texts, as people at keyboards do.
-
-    A hit cell gets one edit: a character inserted, deleted, substituted or two swapped, in the mix measured on real
-    misspellings of fast typists, of which under a third strike an adjacent key. A misspelled category is a category
-    nobody has seen; categories that are not text stay. Unit of `level`: fraction of present cells.
-
-    Source: Damerau (1964), a technique for computer detection and correction of spelling errors.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> Typos(1.0).apply(pd.DataFrame({"city": ["Zurich", "Bern", "Geneva"]}), seed=1).city.tolist()
-    ['Zuric', 'Bernn', 'KGeneva']
-    """
-
-    level: Fraction = 0.1
-    columns: Columns = "any"
-    where: Where = Where()
-    applies_to: ClassVar[tuple[Kind, ...]] = ("category", "text")
-
-    def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Cells:  # noqa: ARG002
-        if set(map(type, values)) == {str}:
-            return misspell(values, draw)
-        text = np.fromiter((isinstance(value, str) for value in values), bool, values.size)
-        out = values.copy()
-        out[text] = misspell(values[text], draw.at(text))
-        return out

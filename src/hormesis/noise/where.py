@@ -1,18 +1,30 @@
 """Which cells are hit: at random, driven by another column, or by the value itself."""
 
+import dataclasses
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
 from hormesis.columns import Table
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, listed, nearest
+from hormesis.key import Draw, Lanes
+from hormesis.noise.rowids import value_lanes
 from hormesis.profile import ColumnProfile, Profile
 
 _DEVIATION = float(np.sqrt(12))  # of a uniform on (0, 1) it is 1 / this
+
+
+@dataclasses.dataclass(frozen=True)
+class Aim:
+    """How likely each row of one table is hit, in which rows at all, and which rows share their luck."""
+
+    chance: float | NDArray[np.float64]
+    only: NDArray[np.bool_] | None = None
+    shared: Lanes | None = None
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -25,17 +37,24 @@ class Where:
     counts as average) and `a` solved so that the mean over the training distribution is the level. Strength 0 is
     MCAR; 2 is strong; a negative strength hits low values.
 
+    Cells also go bad together. `burst`: runs of that many consecutive row ids (positions, or an integer id column) are
+    hit as one, each column with runs of its own, as by a sensor that fails for a while. `group`: all rows with one value of
+    that column are hit as one, in each column, as by a whole site or device. The expected rate stays the level; what is
+    obtained in one table scatters more, since there are fewer independent draws.
+
     Source: Rubin (1976) for the mechanisms.
 
     Examples
     --------
     >>> Where("MAR", driver="age", strength=2)
-    Where(mechanism='MAR', driver='age', strength=2.0)
+    Where(mechanism='MAR', driver='age', strength=2.0, burst=1, group=None)
     """
 
     mechanism: Literal["MCAR", "MAR", "MNAR"] = "MCAR"
     driver: str | int | None = None
     strength: Annotated[float, Interval(ge=-20, le=20)] = 1.0
+    burst: Annotated[int, Ge(1)] = 1
+    group: str | int | None = None
 
     @model_validator(mode="after")
     def _driver_goes_with_mar(self) -> "Where":
@@ -45,6 +64,10 @@ class Where:
             )
         if self.mechanism != "MAR" and self.driver is not None:
             raise ValueError(f"driver `{self.driver}` goes with mechanism MAR, not {self.mechanism}")
+        if self.group is not None and self.burst > 1:
+            raise ValueError(
+                f"burst {self.burst} and group `{self.group}` exclude each other: give one of them"
+            )
         return self
 
     @property
@@ -52,17 +75,27 @@ class Where:
         """Whether every cell has the same probability."""
         return self.mechanism == "MCAR" or self.strength == 0
 
+    @property
+    def single(self) -> bool:
+        """Whether each cell is hit by itself."""
+        return self.burst == 1 and self.group is None
+
+    def aim(self, level: float, table: Table, profile: Profile, only: NDArray[np.bool_] | None = None) -> Aim:
+        """Return the chance of each row of an open table, and the rows that share it."""
+        shared = None if self.group is None else value_lanes(table, _position(table, "group", self.group))
+        driven = self.mechanism == "MAR" and not self.flat
+        return Aim(self.by_driver(level, table, profile) if driven else level, only, shared)
+
+    def together(self, draw: Draw, aim: Aim) -> Draw:
+        """Return the draw in which rows that are hit as one are one."""
+        if aim.shared is not None:
+            return dataclasses.replace(draw, lanes=aim.shared)
+        return draw if self.burst == 1 else draw.bursts(self.burst, "burst")
+
     def by_driver(self, level: float, table: Table, profile: Profile) -> NDArray[np.float64]:
         """Return each row's probability, given the driver in an open table."""
-        if self.driver not in table.names:
-            from hormesis.errors import listed, nearest
-
-            raise SettingError(
-                f"`where` names the driver `{self.driver}`, which is not among the columns "
-                f"{listed(table.names)}.{nearest(self.driver, table.names)}"
-            )
-        j = table.names.index(self.driver)
-        column = profile[self.driver]
+        j = _position(table, "driver", self.driver)
+        column = profile[table.names[j]]
         gone = table.missing(j)
         present = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
         z = np.zeros(table.rows)
@@ -89,6 +122,15 @@ class Where:
             rate = weight @ _sigmoid(middle + self.strength * grid)
             low, high = (middle, high) if rate < level else (low, middle)
         return _sigmoid((low + high) / 2 + self.strength * z)
+
+
+def _position(table: Table, role: str, name: str | int | None) -> int:
+    if name not in table.names:
+        raise SettingError(
+            f"`where` names the {role} `{name}`, which is not among the columns "
+            f"{listed(table.names)}.{nearest(name, table.names)}"
+        )
+    return table.names.index(name)
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

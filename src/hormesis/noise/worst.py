@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hormesis.columns import Table
 from hormesis.errors import SettingError
 from hormesis.frames import for_models, open_table, stack, take
-from hormesis.key import Draw, key
-from hormesis.noise.base import Noise, row_lanes
+from hormesis.key import key
+from hormesis.noise.base import Noise, Opened, draw_of
 from hormesis.profile import Kind, Profile
 
 
@@ -60,7 +60,7 @@ class WorstCase(Noise):
         """Return the settings, without the level, as plain data."""
         raise NotImplementedError
 
-    def touch(self, *given: Any, **settings: Any) -> None:  # noqa: ARG002
+    def touch(self, *given: Any, **settings: Any) -> Opened:  # noqa: ARG002
         """Refuse to be applied without a model."""
         raise SettingError(
             f"`{self.name}` is made against a model: give it to `stress`, and train with another noise."
@@ -104,7 +104,7 @@ class WorstOf(WorstCase):
     def __init__(self, noise: Noise, k: int = 10, *, level: float | None = None) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise SettingError(f"`WorstOf(k={k!r})`: the number of draws is a whole number, 1 or more.")
-        if not isinstance(noise, Noise) or isinstance(noise, WorstCase) or noise.changes_labels:
+        if not isinstance(noise, Noise) or isinstance(noise, WorstCase) or noise.changes != "cells":
             raise SettingError(
                 f"`WorstOf({noise!r})`: give a noise that changes features, such as WorstOf(GaussianNoise(0.1))."
             )
@@ -153,8 +153,7 @@ class WorstOf(WorstCase):
 
     def _drawn(self, data: Any, profile: Profile, seed: int) -> Any:
         table = open_table(data)
-        draw = Draw(row_lanes(table, None), seed).within(self.noise.name)
-        self.noise.touch(table, profile, draw)
+        table, _ = self.noise.touch(table, profile, draw_of(table, seed).within(self.noise.name))
         return for_models(table.close(), table.widened)
 
 

@@ -147,11 +147,11 @@ def _frame(unit: str, top: float, span: tuple[float, float]) -> Any:
         tools="",
         x_range=Range1d(-0.03 * top, 1.03 * top),
         y_range=Range1d(*span),
-        x_axis_label={"fraction": "level", "epsilon": "epsilon (sd)"}.get(unit, "level (sd)"),
+        x_axis_label={"sigma": "level (sd)", "epsilon": "epsilon (sd)"}.get(unit, "level"),
     )
     plot.yaxis.ticker.desired_num_ticks = 5
     plot.xgrid.grid_line_color = None
-    if unit == "fraction":
+    if unit not in ("sigma", "epsilon"):
         plot.xaxis.formatter = NumeralTickFormatter(format="0.[00] %")
     return plot
 

@@ -91,7 +91,7 @@ def made(
 
 
 def _fits(noise: Noise, columns: Sequence[ColumnProfile]) -> bool:
-    if isinstance(noise, CellNoise) and not noise.where.flat:
+    if isinstance(noise, CellNoise) and not (noise.where.flat and noise.where.single):
         return False
     return all(c.kind == "number" or (c.kind == "integer" and type(noise) is not SwapNoise) for c in columns)
 

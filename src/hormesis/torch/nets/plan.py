@@ -127,6 +127,12 @@ class EpochView:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for step in self.recipe.steps:
+            if step.noise.changes in ("rows", "schema"):
+                raise SettingError(
+                    f"`{type(step.noise).__name__}` changes which rows or columns there are, and every epoch has those of "
+                    "the training table: apply it to the table before `fit`."
+                )
         self.profile = Profile.learn(self.table)
         self.truth = Profile.learn(self.labels) if self.recipe.labels.steps else None
 
