@@ -5,7 +5,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hormesis.columns import KINDS, Cells, DType, Missing, Rows, fit, infer, read, replace_present
+from hormesis.columns import (
+    KINDS,
+    Cells,
+    DType,
+    Missing,
+    Rows,
+    Tally,
+    fit,
+    infer,
+    present_rows,
+    read,
+    replace_present,
+    tally,
+)
 from hormesis.errors import DataError, RowIdError
 
 
@@ -43,7 +56,10 @@ class ArrayTable:
         return self._x[:, j].astype(np.float64)
 
     def pick(self, j: int, rows: Rows) -> Cells:
-        return read(self._x[rows, j], self.dtype(j))
+        return read(self._x[:, j].copy() if rows.size == self.rows else self._x[rows, j], self.dtype(j))
+
+    def tally(self, j: int) -> Tally:
+        return tally(self.pick(j, present_rows(self, j)))
 
     def _write(self, dtype: Any = None) -> NDArray[Any]:
         if not self._mine or (dtype is not None and dtype != self._x.dtype):

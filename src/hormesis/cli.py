@@ -6,14 +6,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hormesis.errors import HormesisError, SettingError
-from hormesis.files import check_writable
+from hormesis.files.aside import check_writable
 
 # typer keeps click inside itself in some versions and beside it in others
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+
+class Verbs(TyperGroup):
+    """The commands; Ctrl-C comes out of them as it went in, where newer typers end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
+    cls=Verbs,
     name="hormesis",
     help="A dose of noise makes models stronger: find the dose, train with it, prove what it bought.",
     no_args_is_help=True,
@@ -90,7 +104,7 @@ def stress(
     Without --model, the default model is trained on three quarters of the rows (half of a small table) and tested on
     the rest.
     """
-    from hormesis.sources import read
+    from hormesis.files.sources import read
     from hormesis.stressing import stress as run
 
     check_writable(json, html)
@@ -106,6 +120,7 @@ def stress(
         repeats=repeats, max_rows=max_rows or None, budget=budget, n_jobs=jobs, profile=profile, seed=seed, progress=True,
     )  # fmt: skip
     words = [f"{', '.join(result.scoring)} on {result.provenance.sampled}, tolerated drop {max_drop:g}:"]
+    words += [f"  note: {n}" for n in result.notes]
     clean = {
         (c.model, c.scoring): f"  clean {c.scoring} {c.clean:.3f} [{c.clean_low:.3f}, {c.clean_high:.3f}]"
         for c in result.curves
@@ -145,9 +160,9 @@ def harden(
 
     A quarter of the rows is kept for the proof (half of a small table). The answer may be: keep your model.
     """
+    from hormesis.files.sources import read
     from hormesis.hardening import harden as run
     from hormesis.model_files import load_model
-    from hormesis.sources import read
 
     check_writable(json, html)
     _folder(out)
@@ -197,8 +212,6 @@ def apply(
     from hormesis.sampling import load_profile
     from hormesis.streaming import apply_file
 
-    if train and profile:
-        raise SettingError("Give --train or --profile, not both.")
     done = apply_file(
         data, Recipe.load(recipe), out, seed=seed, profile=load_profile(profile) if profile else None,
         train=train, row_id=row_id, target=target, progress=True,
@@ -315,7 +328,7 @@ def _levels(text: str | None) -> list[float] | None:
 
 def _write_folder(result: Any, folder: Path) -> list[str]:
     from hormesis.errors import MissingExtraError
-    from hormesis.files import write_aside
+    from hormesis.files.aside import write_aside
     from hormesis.model_files import dump_model
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Columns as noises see them, whatever kind of table holds them."""
 
+from collections import Counter
 from typing import Any, Final, Literal, Protocol
 
 import narwhals.stable.v2 as nw
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 Cells = NDArray[Any]
 Rows = NDArray[np.intp]
+Tally = tuple[Cells, NDArray[np.int64]]
 DType = Literal["number", "integer", "boolean", "string", "category", "datetime", "other"]
 
 
@@ -43,6 +45,9 @@ class Table(Protocol):
 
     def pick(self, j: int, rows: Rows) -> Cells:
         """Return the cells of column j at `rows`, none of them missing."""
+
+    def tally(self, j: int) -> Tally:
+        """Return the distinct values of a column of strings, categories or booleans, and how often each is there."""
 
     def put(self, j: int, rows: Rows, values: Cells | Missing) -> None:
         """Write cells of column j, in the column's own dtype."""
@@ -83,6 +88,14 @@ def infer(values: Any) -> DType:
     return _INFERRED.get(infer_dtype(values, skipna=True), "other")
 
 
+def infer_complete(values: Any) -> DType | None:
+    """Return the kind of values held as Python objects if all are of one kind, which none missing is; None otherwise."""
+    from pandas.api.types import infer_dtype
+
+    found = infer_dtype(values, skipna=False)
+    return _INFERRED[found] if found in ("string", "boolean", "integer") else None
+
+
 def series_dtype(series: Any) -> DType:
     """Return the kind of values of a narwhals Series."""
     kind = series.dtype
@@ -102,6 +115,21 @@ def _in_nanoseconds(series: Any) -> bool:
     if getattr(series.dtype, "time_unit", None) == "ns" or series.null_count() == len(series):
         return True
     return bool(series.min().year >= 1678 and series.max().year <= 2261)
+
+
+def present_rows(table: Table, j: int) -> Rows:
+    """Return the rows in which column j holds a value."""
+    gone = table.missing(j)
+    return np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+
+
+def tally(values: Cells) -> Tally:
+    """Return distinct values, and how often each is there."""
+    if values.dtype == bool:
+        counts = np.bincount(values, minlength=2)
+        return np.flatnonzero(counts).astype(bool), counts[counts > 0]
+    found = Counter(values.tolist())
+    return np.fromiter(found, object, len(found)), np.fromiter(found.values(), np.int64, len(found))
 
 
 def read(values: Any, dtype: DType) -> Cells:
@@ -144,8 +172,7 @@ def moved(old: NDArray[Any], values: NDArray[np.float64]) -> NDArray[Any]:
 
 def replace_present(table: Table, j: int, values: NDArray[np.float64]) -> None:
     """Write the present cells of a column, of an integer column only those that move by a whole step."""
-    gone = table.missing(j)
-    rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+    rows = present_rows(table, j)
     if table.dtype(j) == "integer":
         rows = rows[np.rint(values[rows]) != table.numbers(j)[rows]]
     if rows.size:

@@ -102,6 +102,16 @@ def for_models(data: Any, widened: Mapping[str | int, str]) -> Any:
     return data.astype(dict.fromkeys(widened, np.float64))
 
 
+def for_folds(data: Any) -> Any:
+    """Return a table as scikit-learn cuts it into folds: tensors as arrays, Arrow tables as pandas.
+
+    Versions of it before 1.7 cannot index Arrow.
+    """
+    if is_tensor(data):
+        return as_array(data)
+    return data.to_pandas() if type(data).__module__.split(".")[0] == "pyarrow" else data
+
+
 def take(data: Any, rows: Any) -> Any:
     """Return some rows (positions) of a table or array, in its own kind."""
     if isinstance(data, np.ndarray):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hormesis.errors import ModelError
-from hormesis.frames import as_array, is_tensor
+from hormesis.frames import as_array, for_folds
 from hormesis.models import default_model
 
 
@@ -60,7 +60,7 @@ def hardness(model: Any, X: Any, y: Any, *, cv: Any = 5) -> NDArray[np.float64]:
             "that has, or put it in scikit-learn's CalibratedClassifierCV."
         )
     labels = as_array(y)
-    said = cross_val_predict(model, as_array(X) if is_tensor(X) else X, labels, cv=cv, method="predict_proba")
+    said = cross_val_predict(model, for_folds(X), labels, cv=cv, method="predict_proba")
     own = np.unique(labels, return_inverse=True)[1]
     sure: NDArray[np.float64] = np.asarray(said, np.float64)[np.arange(own.size), own]
     return 1 - sure

@@ -26,22 +26,14 @@ from hormesis.models import (
     without_early_stopping,
 )
 from hormesis.noise import CATALOGUE, WorstCase
+from hormesis.plans import Noises, check_worst, plan_of, steps_of
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.proof import HardenResult
 from hormesis.recipe import Recipe
 from hormesis.scoring import Scoring, scorers
 from hormesis.step import Step
-from hormesis.stressing import (
-    Noises,
-    check_worst,
-    plan_of,
-    provenance_of,
-    sample_rows,
-    steps_of,
-    summarise,
-    usable,
-)
+from hormesis.stressing import provenance_of, sample_rows, summarise, usable
 
 HELD_OUT = ("UnitErrors", "SwapNoise", "Shift")
 PROOF_ROWS = 1_000

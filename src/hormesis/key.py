@@ -124,8 +124,9 @@ def text_lane(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Lanes:
         return out
     padded = np.concatenate([data, np.zeros(8, np.uint8)])
     words = np.ndarray((padded.size - 7,), "<u8", padded, strides=(1,))
+    rows = np.arange(length.size)
     for w in range(int(-(-length.max(initial=0) // 8))):
-        rows = np.flatnonzero(length > 8 * w)
+        rows = rows[length[rows] > 8 * w]
         left = np.minimum(length[rows] - 8 * w, 8).astype(_U)
         word = words[start[rows] + 8 * w] & (_ALL >> (_SH[63] + _SH[1] - left * _SH[8]))
         x = out[rows] + word

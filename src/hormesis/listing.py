@@ -37,7 +37,9 @@ def one_noise(name: str) -> list[str]:
         )
     settings = TypeAdapter(CATALOGUE[found]).json_schema()["properties"]
     head = f"{found}\n\n{cleandoc(CATALOGUE[found].__doc__ or '')}\n\nSettings"
-    return [head, *(f"  {s:<12}{_rule(r):<34}default {r.get('default')}" for s, r in settings.items())]
+    wide = max(map(len, settings)) + 2
+    rules = {name: _rule(rule) for name, rule in settings.items()}
+    return [head, *(f"  {n:<{wide}}{r:<33} default {settings[n].get('default')}" for n, r in rules.items())]
 
 
 def _rule(rule: dict[str, Any]) -> str:

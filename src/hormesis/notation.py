@@ -77,21 +77,8 @@ def _read_step(given: Any) -> tuple[Step | None, list[str]]:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of recipe files, from the same types that check the settings."""
-    steps = []
-    definitions: dict[str, Any] = {}
-    for name, kind in sorted(CATALOGUE.items()):
-        made = TypeAdapter(kind).json_schema()
-        definitions |= made.pop("$defs", {})
-        made["title"] = name
-        made["description"] = (kind.__doc__ or "").split("\n")[0]
-        made["properties"] = {
-            "noise": {"const": name},
-            "name": {"type": "string", "default": kind().name},
-            **made["properties"],
-            "probability": {"type": "number", "minimum": 0, "maximum": 1, "default": 1.0},
-        }
-        made["required"] = ["noise"]
-        steps.append(made)
+    steps = [_step_schema(name, kind) for name, kind in sorted(CATALOGUE.items())]
+    definitions = {word: made for step in steps for word, made in step.pop("$defs", {}).items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "hormesis recipe",
@@ -108,3 +95,17 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _step_schema(name: str, kind: type[Any]) -> dict[str, Any]:
+    made = TypeAdapter(kind).json_schema()
+    made["title"] = name
+    made["description"] = (kind.__doc__ or "").split("\n")[0]
+    made["properties"] = {
+        "noise": {"const": name},
+        "name": {"type": "string", "default": kind().name},
+        **made["properties"],
+        "probability": {"type": "number", "minimum": 0, "maximum": 1, "default": 1.0},
+    }
+    made["required"] = ["noise"]
+    return made

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from hormesis.columns import Table
+from hormesis.columns import Cells, Table, present_rows
 from hormesis.errors import DataError, listed, nearest
 from hormesis.frames import open_table
 
@@ -99,6 +99,10 @@ class Profile:
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
+    def kind(self, name: str | int) -> Kind:
+        """Return the kind of a column."""
+        return self[name].kind
+
     @classmethod
     def learn(cls, data: Any) -> Self:
         """Learn the profile of a table; give it the training data only, never what is to be tested.
@@ -135,17 +139,52 @@ class Profile:
         return profile
 
 
+class LazyProfile(Profile):
+    """The profile of an open table that nobody writes to; a column is learnt when it is asked for.
+
+    For one call of `apply` without a profile: a noise of three columns learns three columns.
+    """
+
+    _table: Table
+    _place: dict[object, int]
+    _learnt: dict[str | int, ColumnProfile]
+
+    def __init__(self, table: Table) -> None:
+        place = {name: j for j, name in enumerate(table.names)}
+        vars(self).update(rows=table.rows, _table=table, _place=place, _learnt={})
+
+    @functools.cached_property
+    def columns(self) -> tuple[ColumnProfile, ...]:
+        """All columns."""
+        return tuple(map(self.__getitem__, self._table.names))
+
+    def __getitem__(self, name: str | int) -> ColumnProfile:
+        if name not in self:
+            return super().__getitem__(name)  # which says what columns there are
+        if name not in self._learnt:
+            self._learnt[name] = _learn(self._table, self._place[name])
+        return self._learnt[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._place
+
+    def kind(self, name: str | int) -> Kind:
+        """Return the kind of a column; only strings and categories have to be learnt for it."""
+        if name not in self:
+            return super().kind(name)
+        dtype = self._table.dtype(self._place[name])
+        return self[name].kind if dtype == "string" or dtype == "category" else dtype
+
+
 def _learn(table: Table, j: int) -> ColumnProfile:
-    dtype, gone = table.dtype(j), table.missing(j)
-    rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+    name, dtype, rows = table.names[j], table.dtype(j), present_rows(table, j)
     rate = (table.rows - rows.size) / max(table.rows, 1)
-    name = table.names[j]
     if dtype == "other" or not rows.size:
         kind: Kind = "other" if dtype == "string" or dtype == "category" else dtype
         return ColumnProfile(name, kind, rows.size, rate)
-    values = table.pick(j, rows)
     if dtype == "string" or dtype == "category" or dtype == "boolean":
-        return _learn_words(name, dtype, values, rate)
+        return _learn_words(name, dtype, *table.tally(j), rate)
+    values = table.pick(j, rows)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(
             f"Column `{name}` holds {int((~np.isfinite(values)).sum())} infinite values: "
@@ -154,45 +193,78 @@ def _learn(table: Table, j: int) -> ColumnProfile:
     return _learn_numbers(name, dtype, values, rate)
 
 
-def _learn_words(name: str | int, dtype: str, values: NDArray[Any], rate: float) -> ColumnProfile:
-    from collections import Counter
-
-    found = Counter(values.tolist())
-    if not all(isinstance(value, bool | int | float | str) for value in found):
-        return ColumnProfile(name, "other", values.size, rate)
-    few = len(found) <= 20 or (len(found) <= MOST_CATEGORIES and len(found) * 10 <= values.size)
+def _learn_words(
+    name: str | int, dtype: str, words: Cells, counts: NDArray[np.int64], rate: float
+) -> ColumnProfile:
+    n, known = int(counts.sum()), words.size
+    if not all(isinstance(word, bool | int | float | str) for word in words.tolist()):
+        return ColumnProfile(name, "other", n, rate)
+    few = known <= 20 or (known <= MOST_CATEGORIES and known * 10 <= n)
     kind: Kind = "boolean" if dtype == "boolean" else "category" if few or dtype == "category" else "text"
-    top = heapq.nsmallest(MOST_CATEGORIES, found.items(), key=lambda item: (-item[1], str(item[0])))
+    top = _most_frequent(words, counts)
     return ColumnProfile(
-        name, kind, values.size, rate, categories=tuple(c for c, _ in top), counts=tuple(n for _, n in top)
+        name, kind, n, rate, categories=tuple(words[top].tolist()), counts=tuple(counts[top].tolist())
     )
 
 
+def _most_frequent(words: Cells, counts: NDArray[np.int64]) -> list[int]:
+    """Return the positions of the most frequent words, equally frequent ones in the order of their text."""
+    rows = np.arange(counts.size)
+    if counts.size > MOST_CATEGORIES:
+        least = np.partition(counts, -MOST_CATEGORIES)[-MOST_CATEGORIES]
+        more, same = np.flatnonzero(counts > least), np.flatnonzero(counts == least)
+        first = heapq.nsmallest(
+            MOST_CATEGORIES - more.size, zip(map(str, words[same]), same.tolist(), strict=True)
+        )
+        rows = np.append(more, [row for _, row in first]).astype(np.intp)
+    return sorted(rows.tolist(), key=lambda row: (-counts[row], str(words[row])))
+
+
 def _learn_numbers(name: str | int, kind: Kind, values: NDArray[Any], rate: float) -> ColumnProfile:
-    ordered = np.sort(values)
+    ordered = _ordered(values)
     n = ordered.size
     at = np.arange(n) if n <= POINTS else ((np.arange(POINTS) + 0.5) / POINTS * n).astype(int)
-    points = ordered[at]
-    distinct, counts = np.unique(ordered, return_counts=True) if n else (ordered, ordered)
-    few = distinct.size <= MOST_NUMBERS and kind != "datetime"
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    few = starts.size <= MOST_NUMBERS and kind != "datetime"
+    counts = np.diff(starts, append=n)
     order = np.argsort(-counts, kind="stable") if few else np.arange(0)
+    middle = ordered[n // 2] if kind == "datetime" else np.median(ordered[(n - 1) // 2 : n // 2 + 1])
     return ColumnProfile(
         name,
         kind,
         n,
         rate,
-        center=float(np.median(ordered)) if kind != "datetime" else float(ordered[n // 2]),
-        spread=_spread(ordered.astype(np.float64)),
+        center=float(middle),
+        spread=_spread(ordered),
         mean=float(ordered.mean(dtype=np.float64)),
-        quantiles=tuple(points.tolist()),
-        categories=tuple(distinct[order].tolist()),
+        quantiles=tuple(ordered[at].tolist()),
+        categories=tuple(ordered[starts[order]].tolist()),
         counts=tuple(counts[order].tolist()),
     )
 
 
-def _spread(values: NDArray[np.float64]) -> float:
+def _ordered(values: NDArray[Any]) -> NDArray[Any]:
+    """Return sorted values; whole numbers that lie close together are counted, which is quicker."""
+    if values.dtype.kind in "iu":
+        low = values.min()
+        span = int(values.max()) - int(low)
+        if span < values.size:
+            counts = np.bincount(values.astype(np.int64) - low.astype(np.int64))
+            return np.repeat(np.arange(span + 1).astype(values.dtype) + low, counts)
+    return np.sort(values)
+
+
+def _spread(ordered: NDArray[Any]) -> float:
     """Return a robust standard deviation; the rule where it is 0 is told in `ColumnProfile`."""
-    if values.size and values[0] == values[-1]:
+    if ordered[0] == ordered[-1]:
         return 0.0
-    q5, q25, q75, q95 = np.quantile(values, [0.05, 0.25, 0.75, 0.95])
-    return float((q75 - q25) / 1.349) or float((q95 - q5) / 3.29) or float(values.std())
+    q5, q25, q75, q95 = (_quantile(ordered, p) for p in (0.05, 0.25, 0.75, 0.95))
+    return (q75 - q25) / 1.349 or (q95 - q5) / 3.29 or float(ordered.astype(np.float64).std())
+
+
+def _quantile(ordered: NDArray[Any], p: float) -> float:
+    """Return a quantile as NumPy does, between the two nearest of values that are sorted already."""
+    at = p * (ordered.size - 1)
+    low, high = map(float, ordered[[int(at), min(int(at) + 1, ordered.size - 1)]])
+    part = at - int(at)
+    return high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part

@@ -14,10 +14,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from hormesis.columns import Table
 from hormesis.errors import RecipeError, listed
-from hormesis.frames import for_models, open_table
+from hormesis.frames import for_models, open_table, share_by_column
 from hormesis.key import Draw, key
 from hormesis.noise import Noise
-from hormesis.noise.base import Opened, draw_of
+from hormesis.noise.base import Opened, draw_of, profile_for
 from hormesis.notation import read_steps
 from hormesis.profile import Profile
 from hormesis.rules import Rule, read_rule, write_rule
@@ -33,7 +33,7 @@ class Recipe:
         Names are unique: the default is the class in kebab case.
     seed : int
         The seed that `apply` uses unless it is given another.
-    rules : sequence of Rule or plain data
+    rules : sequence of Rule or plain data, or one of them
         What keeps rows plausible (`hormesis.rules`): a row that kept a rule keeps it after each step, or a warning says
         how many rows do not.
 
@@ -61,9 +61,10 @@ class Recipe:
         self,
         steps: "Noise | Step | Recipe | Sequence[Noise | Step]",
         seed: int = 0,
-        rules: Sequence[Rule | Mapping[str, Any]] = (),
+        rules: Rule | Mapping[str, Any] | Sequence[Rule | Mapping[str, Any]] = (),
     ) -> None:
-        self.rules = tuple(read_rule(rule) for rule in rules)
+        several = [rules] if isinstance(rules, Rule | Mapping | str) else rules
+        self.rules = tuple(read_rule(rule) for rule in several)
         made: list[Step] = []
         for step in _given(steps):
             if not isinstance(step, Noise | Step):
@@ -91,7 +92,7 @@ class Recipe:
         table = open_table(data)
         used = self.seed if seed is None else seed
         draw = draw_of(table, used, row_id, allow_duplicate_ids=allow_duplicate_ids)
-        return self.touch(table, profile or Profile.of(table), draw, row_id)[0].close()
+        return self.touch(table, profile_for(data, profile), draw, row_id)[0].close()
 
     def training_copy(
         self, data: Any, *, copy: int, profile: Profile | None = None, seed: int | None = None
@@ -105,7 +106,7 @@ class Recipe:
         """Return a training copy, and the row of `data` that each of its rows comes from."""
         table = open_table(data)
         draw = draw_of(table, key(self.seed if seed is None else seed, "copy", copy))
-        table, draw = self.touch(table, profile or Profile.of(table), draw)
+        table, draw = self.touch(table, profile_for(data, profile), draw)
         rows = np.arange(table.rows) if draw.origin is None else draw.origin
         return for_models(table.close(), table.widened), rows
 
@@ -115,7 +116,7 @@ class Recipe:
             rule.check(table)
         altered = False
         for step in self.steps:
-            here = step.where_left(table, profile) if altered and step.noise.changes == "cells" else step
+            here = step.where_left(table, profile) if altered else step
             table, draw = here.touch(table, profile, draw, row_id)
             altered = altered or step.noise.changes == "schema"
         return table, draw
@@ -232,10 +233,5 @@ def noisy(
 
 def rates(before: Any, after: Any) -> dict[str | int, float]:
     """Return the share of really changed cells of each column that changed at all."""
-    from hormesis.frames import column_changed
-
-    a, b = open_table(before), open_table(after)
-    shares = (
-        {a.names[j]: float(np.mean(column_changed(a, b, j))) for j in range(len(a.names))} if a.rows else {}
-    )
+    shares = share_by_column(before, after, range(len(open_table(before).names)))
     return {name: share for name, share in shares.items() if share}

@@ -90,7 +90,7 @@ def _on_frame(native: Any, change: Any) -> Any:
     opened = nw.from_native(native, eager_only=True, allow_series=True)
     if isinstance(opened, nw.Series):
         name = opened.name if isinstance(opened.name, str) else ""
-        return _single(change(opened.alias(name).to_frame().to_native()))[:, 0]
+        return _single(change(opened.alias(name).to_frame().to_native()))[:, 0].to_native()
     return change(native)
 
 

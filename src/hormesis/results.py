@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from hormesis.errors import DataError
-from hormesis.files import write_aside
+from hormesis.files.aside import write_aside
 
 SCHEMA_VERSION = 1
 _OF = {"rank": " of ranks", "relative": " of the value"}
@@ -250,7 +250,8 @@ class StressResult:
         for c in self.curves:
             who = [c.model] if several[0] else []
             who += [c.scoring] if several[1] else []
-            out.append(f"{', '.join(who)}: {c.break_point}" if who else str(c.break_point))
+            idle = "" if any(c.changed) else " (nothing changed in these rows, so this shows nothing)"
+            out.append(f"{', '.join(who)}: {c.break_point}{idle}" if who else f"{c.break_point}{idle}")
         return out
 
     def __repr__(self) -> str:

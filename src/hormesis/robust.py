@@ -9,10 +9,11 @@ from hormesis.frames import as_array
 from hormesis.measure import Attackable
 from hormesis.models import Answers, as_input, as_model, model_task
 from hormesis.noise import WorstCase
+from hormesis.plans import LEVELS, Noises, check_worst, plan_of
 from hormesis.profile import Profile
 from hormesis.recipe import noisy
 from hormesis.scoring import Scoring, scorers
-from hormesis.stressing import LEVELS, Noises, check_worst, classes_of, plan_of
+from hormesis.stressing import classes_of
 
 
 def robust_scorer(

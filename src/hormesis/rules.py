@@ -8,16 +8,15 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from annotated_types import MinLen
 from numpy.typing import NDArray
-from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
-from pydantic.dataclasses import dataclass
+from pydantic import TypeAdapter, model_validator
 
 from hormesis.columns import DType, Table
 from hormesis.errors import SettingError, listed, nearest
+from hormesis.records import record
 
 Name = str | int
 Mask = NDArray[np.bool_]
 Masked = Any  # numpy.ma.MaskedArray of numbers, masked where missing
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class RuleWarning(UserWarning):
@@ -64,7 +63,7 @@ class Rule(ABC):
         """Return values that keep the rule, for rows that broke it."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@record
 class Within(Rule):
     """A number stays in a range: what a noise throws beyond it comes to rest at its end.
 
@@ -99,7 +98,7 @@ class Within(Rule):
         return f"{low and f'{low} <= '}{self.column}{high and f' <= {high}'}"
 
 
-@dataclass(frozen=True, config=STRICT)
+@record
 class AtMost(Rule):
     """One column is never above another, as a start and an end.
 
@@ -130,7 +129,7 @@ class AtMost(Rule):
         return f"{self.lower} <= {self.upper}"
 
 
-@dataclass(frozen=True, config=STRICT)
+@record
 class Sum(Rule):
     """A total is the sum of its parts: where a noise breaks that, the total is added up again.
 
@@ -171,7 +170,7 @@ def read_rule(given: Any) -> Rule:
     Raises
     ------
     SettingError
-        Neither a range, nor an order, nor a sum.
+        Neither a range, nor an order, nor a sum; or one with a mistake.
     """
     if isinstance(given, Rule):
         return given
@@ -181,14 +180,7 @@ def read_rule(given: Any) -> Rule:
             f"{given!r} was given; a rule is a range {{column, low, high}}, an order {{lower, upper}} "
             "or a sum {total, parts}."
         )
-    try:
-        made: Rule = TypeAdapter(kind).validate_python(dict(given))
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
-        where = ".".join(str(p) for p in first["loc"][:1])
-        raise SettingError(f"`{given}`: {where + ': ' if where else ''}{said}.") from None
-    return made
+    return kind(**{str(word): value for word, value in given.items()})
 
 
 def write_rule(rule: Rule) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from hormesis.errors import DataError
+from hormesis.files.sources import Pieces
 from hormesis.frames import stack, take
 from hormesis.key import Lanes, bits, key, lane
 from hormesis.profile import Profile
 from hormesis.progress import track
-from hormesis.sources import Pieces
 
 LEARNT = 1_000_000
 _CELLS = 20_000_000

@@ -1,6 +1,7 @@
 """A step of a recipe: one noise with a name, a probability and the rules that rows keep under it."""
 
 import dataclasses
+from numbers import Real
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -27,18 +28,21 @@ class Step:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.noise.name)
-        if isinstance(self.probability, bool) or not 0 <= self.probability <= 1:
-            raise RecipeError(
-                f"`{self.name}`: probability is {self.probability}; it is a share of rows, 0 to 1."
-            )
+        share: Any = self.probability
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) <= 1:
+            raise RecipeError(f"`{self.name}`: probability is {share!r}; it is a share of rows, 0 to 1.")
 
     def at(self, level: float) -> "Step":
         """Return the same step at another dose."""
         return dataclasses.replace(self, noise=self.noise.at(level))
 
     def where_left(self, table: Table, profile: Profile) -> "Step":
-        """Return the step on those of its columns that an earlier noise left under their name and in their type."""
-        kept = tuple(n for n in self.noise.targets(profile) if _as_learnt(table, n, profile))
+        """Return the step on those of its columns that an earlier noise left: for cells, in their type too."""
+        if self.noise.changes not in ("cells", "schema"):
+            return self
+        typed = self.noise.changes == "cells"
+        left = [n for n in self.noise.targets(profile) if n in table.names]
+        kept = tuple(n for n in left if not typed or _as_learnt(table, n, profile))
         return dataclasses.replace(self, noise=self.noise.on(kept))
 
     def touch(self, table: Table, profile: Profile, draw: Draw, row_id: str | int | None = None) -> Opened:
@@ -70,7 +74,5 @@ class Step:
 
 
 def _as_learnt(table: Table, name: str | int, profile: Profile) -> bool:
-    if name not in table.names:
-        return False
     numeric = table.dtype(table.names.index(name)) in ("number", "integer", "datetime")
     return numeric == (profile[name].kind in ("number", "integer", "datetime"))

@@ -11,19 +11,19 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from hormesis.csv_files import CsvSink, piece_rows
 from hormesis.errors import DataError, RecipeError, SettingError, listed, nearest
-from hormesis.files import aside, check_writable
+from hormesis.files.aside import aside, check_writable
+from hormesis.files.csv import CsvSink, piece_rows
+from hormesis.files.parquet import ParquetSink, ParquetTable
+from hormesis.files.sources import Pieces, open_pieces
 from hormesis.frames import column_changed, open_table, stack, take
 from hormesis.noise import PriorShift
 from hormesis.noise.base import draw_of
-from hormesis.parquet_files import ParquetSink, ParquetTable
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.recipe import Recipe
 from hormesis.repeats import Repeats
 from hormesis.sampling import learn, placed
-from hormesis.sources import Pieces, open_pieces
 from hormesis.step import Step
 
 
@@ -88,10 +88,14 @@ def apply_file(
     DataError
         A table that cannot be read or written, repeated ids.
     SettingError
-        A recipe that does not fit the table, an output that is no table or is the input.
+        A recipe that does not fit the table, an output that is no table or is the input, `train` beside `profile`.
     """
     path = Path(out)
     _check_out(source, path)
+    if train is not None and profile is not None:
+        raise SettingError(
+            "The noise is scaled by a training table or by a profile: give one of them, not both."
+        )
     with aside(path) as hidden:
         table = open_pieces(source, piece, show=progress)
         _check_names(table, row_id, target)
@@ -99,6 +103,7 @@ def apply_file(
         notes = list(table.notes)
         learnt_from = open_pieces(train, piece, show=progress) if train else table
         profile = profile or learn(learnt_from, rows, notes, show=progress)
+        notes += _unknown(table, profile, row_id)
         recipe = recipe if target is None else spared(recipe, profile, target)
         whole = [s.name for s in recipe.steps if s.noise.whole and s.noise.level]
         if whole and table.rows > rows:
@@ -156,6 +161,17 @@ def _check_names(table: Pieces, row_id: str | None, target: str | None) -> None:
             )
 
 
+def _unknown(table: Pieces, profile: Profile, row_id: str | None) -> list[str]:
+    strange = [n for n in table.names if n not in profile]
+    if len(strange) == len(table.names):
+        raise DataError(
+            f"`{table.name}` shares no column with the training data, which have "
+            f"{listed(c.name for c in profile.columns)}: nothing says how its columns would go bad."
+        )
+    left = listed(n for n in strange if n != row_id)
+    return [f"columns that the training data do not have stay as they are: {left}"] if left else []
+
+
 def _write(stream: "_Stream", path: Path, suffix: str, *, show: bool | None) -> None:
     like = stream.table if isinstance(stream.table, ParquetTable) else None
     sink: CsvSink | ParquetSink = CsvSink(path) if suffix == ".csv" else ParquetSink(path, like)
@@ -182,6 +198,7 @@ class _Stream:
         self._after = 0
         self._gone: set[str] = set()
         self._new: set[str] = set()
+        self._moved = False
 
     def noisy(self, *, keep: bool) -> Iterator[Any]:
         """Yield the noisy pieces; `keep` puts the columns back that are carried along."""
@@ -222,12 +239,13 @@ class _Stream:
         self._after += len(noisy)
         a, b = (nw.from_native(t, eager_only=True) for t in (clean, noisy))
         both = [n for n in a.columns if n in set(b.columns)]
+        self._moved |= both != [n for n in b.columns if n in set(both)]
         self._gone |= set(a.columns) - set(both)
         self._new |= set(b.columns) - set(both)
         old, new = a[both].to_native(), b[both].to_native()
         before, after = open_table(old if rows is None else take(old, rows)), open_table(new)
         for j, name in enumerate(both):
-            self._changed[name] += _changed(before, after, j)
+            self._changed[name] += int(np.count_nonzero(column_changed(before, after, j)))
             self._compared[name] += len(noisy)
 
     def said(self, notes: list[str]) -> Applied:
@@ -236,13 +254,11 @@ class _Stream:
         if self._gone or self._new:
             gone, new = (listed(sorted(names)) or "none" for names in (self._gone, self._new))
             notes = [*notes, f"columns that are gone: {gone}; new: {new}"]
+        elif self._moved:
+            notes = [*notes, "columns stand in another order"]
+        elif not shares and self._after == self.table.rows:
+            notes = [*notes, "nothing changed"]
         return Applied(self.table.rows, self._after, shares, tuple(notes))
-
-
-def _changed(before: Any, after: Any, j: int) -> int:
-    if before.dtype(j) != after.dtype(j) and {before.dtype(j), after.dtype(j)} != {"integer", "number"}:
-        return int(after.rows)
-    return int(np.count_nonzero(column_changed(before, after, j)))
 
 
 def _rows(frame: Any, start: int, stop: int) -> Any:

@@ -1,52 +1,29 @@
 """Stress: the score of models against the level of each noise, and where they break."""
 
 import hashlib
+import platform
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hormesis.columns import present_rows
 from hormesis.curves import curve_of
-from hormesis.errors import DataError, SettingError, listed, nearest
-from hormesis.files import versions
+from hormesis.errors import DataError, SettingError, listed
 from hormesis.frames import as_array, open_table, take
 from hormesis.key import SCHEME, bits, key, lane
 from hormesis.measure import Bench, Measured, Plan, measure
 from hormesis.models import Task, as_input, as_model, check_model, check_target, model_task
-from hormesis.noise import CATALOGUE, Noise, WorstCase
+from hormesis.noise import WorstCase
 from hormesis.pictures import distributions
+from hormesis.plans import Noises, check_worst, plan_of
 from hormesis.profile import Profile
-from hormesis.recipe import Recipe
-from hormesis.results import Provenance, StressResult, title
+from hormesis.results import Curve, Provenance, StressResult, title
 from hormesis.scoring import Scoring, scorers
 from hormesis.step import Step
-
-BATTERY = (
-    "MissingValues",
-    "GaussianNoise",
-    "Shift",
-    "Outliers",
-    "UnitErrors",
-    "SwapNoise",
-    "CategorySwap",
-    "Typos",
-)
-LEVELS: dict[str, tuple[float, ...]] = {
-    "fraction": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
-    "sigma": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0),
-    "relative": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
-    "rank": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
-    "epsilon": (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
-}
-_NOT_IN_TESTS = {
-    "labels": "changes labels, and a test needs true labels: use it in training.",
-    "rows": "changes which rows there are, and a test compares the same rows with and without noise: "
-    "apply it to the test table and its target first, then stress that.",
-}
-Noises = Recipe | Noise | str | Sequence[Noise | Step | str] | None
 
 
 def stress(
@@ -82,7 +59,7 @@ def stress(
         None chooses a battery by the kinds of columns. A worst case (`WorstOf`, or an attack such as `hormesis.torch.PGD`)
         is made against each model; an attack's level is epsilon, in spreads of the training data.
     levels : list, or dict of unit or noise name to list, optional
-        The grid of levels, in the unit of each noise.
+        The grid of levels, in the unit of each noise. None: eight per unit, and level 1 alone for noise of whole columns.
     scoring : str, callable, list or dict, optional
         Any scikit-learn scorers. None: roc_auc for two classes, accuracy for more, r2 for numbers.
     max_drop : float
@@ -204,88 +181,6 @@ def classes_of(model: Any, y: NDArray[Any], task: Task) -> NDArray[Any]:
     return known
 
 
-def steps_of(noises: Noises, profile: Profile) -> list[Step]:
-    """Return the steps asked for, or the battery that applies to the columns."""
-    if noises is None:
-        made = [CATALOGUE[name]() for name in BATTERY]
-        return [Step(n) for n in made if n.targets(profile)]
-    several: Any = noises.steps if isinstance(noises, Recipe) else noises
-    single = isinstance(noises, str | Noise | Step) or hasattr(noises, "as_noise")
-    given = [noises] if single else list(several)
-    steps = list(Recipe([_noise(n) for n in given]).steps)
-    for step in steps:
-        if step.noise.changes in _NOT_IN_TESTS:
-            raise SettingError(f"`{type(step.noise).__name__}` {_NOT_IN_TESTS[step.noise.changes]}")
-        if not step.noise.targets(profile):
-            kinds = " and ".join(step.noise.applies_to)
-            raise SettingError(
-                f"`{type(step.noise).__name__}` changes {kinds} columns; this table has none to change."
-            )
-    return steps
-
-
-def _noise(given: Any) -> Any:
-    """Return a noise for its name or for an attack, which knows itself as one; anything else as it is."""
-    if isinstance(given, str):
-        return _named(given)
-    if isinstance(given, type):
-        raise SettingError(f"The class {given.__name__} was given; give an instance, {given.__name__}().")
-    if isinstance(given, Step) and hasattr(given.noise, "as_noise"):
-        return replace(given, noise=given.noise.as_noise())
-    return given.as_noise() if hasattr(given, "as_noise") else given
-
-
-def check_worst(plan: Plan, models: Mapping[str, Any]) -> None:
-    """Refuse a worst case that cannot work against one of the models, before anything is measured."""
-    for step, _ in plan:
-        if isinstance(step.noise, WorstCase):
-            for model in models.values():
-                step.noise.check(model)
-
-
-def _named(name: str) -> Noise:
-    if name in ("FGSM", "PGD", "APGD", "Square", "Ensemble"):
-        raise SettingError(
-            f"`{name}` is an attack: give it as an object, `hormesis.torch.{name}()`, not as a name."
-        )
-    if name not in CATALOGUE:
-        raise SettingError(
-            f"Noise `{name}` is unknown.{nearest(name, CATALOGUE)} Known: {listed(CATALOGUE, most=20)}."
-        )
-    made: Noise = CATALOGUE[name]()
-    return made
-
-
-def plan_of(noises: Noises, levels: Any, profile: Profile) -> Plan:
-    """Return each step with its levels, all of them checked."""
-    plan = []
-    steps = steps_of(noises, profile)
-    words = {w for s in steps for w in (s.name, type(s.noise).__name__, s.noise.unit)}
-    for word in levels if isinstance(levels, Mapping) else ():
-        if word not in words:
-            raise SettingError(
-                f"`levels` names `{word}`, which is no unit or noise of this test.{nearest(word, words)}"
-            )
-    for step in steps:
-        grid = _grid(levels, step)
-        for level in grid:
-            step.at(level)
-        plan.append((step, grid))
-    return plan
-
-
-def _grid(levels: Any, step: Step) -> tuple[float, ...]:
-    if isinstance(levels, Mapping):
-        levels = levels.get(step.name, levels.get(type(step.noise).__name__, levels.get(step.noise.unit)))
-    if levels is None:
-        return LEVELS[step.noise.unit]
-    levels = [levels] if isinstance(levels, int | float) else list(levels)
-    grid = tuple(sorted({float(v) for v in levels}))
-    if not grid or grid[0] <= 0:
-        raise SettingError(f"`levels={levels}`: give at least one level, all above 0 (0 is no noise).")
-    return grid
-
-
 def summarise(
     bench: Bench,
     plan: Plan,
@@ -311,7 +206,7 @@ def summarise(
         if widened
         else []
     )
-    said += ranking_notes(bench, steps)
+    said += [*ranking_notes(bench, steps), *idle_notes(curves)]
     if done.left_out:
         said.append(
             f"left out ({'interrupted' if done.interrupted else 'the time budget was spent'}): {', '.join(done.left_out)}"
@@ -322,6 +217,23 @@ def summarise(
     return StressResult(
         curves, max_drop, names, provenance, shown, (*notes, *said), finished=not done.left_out
     )
+
+
+def idle_notes(curves: Sequence[Curve]) -> list[str]:
+    """Say which levels changed nothing in these rows, so that passing them shows nothing."""
+    idle: dict[str, str] = {}
+    for c in curves:
+        still = [level for level, share in zip(c.levels, c.changed, strict=True) if level and not share]
+        if still:
+            where = (
+                "at any level"
+                if len(still) == len(c.levels)
+                else f"at level {', '.join(f'{x:g}' for x in still)}"
+            )
+            idle[c.noise] = (
+                f"{title(c.noise)} changed nothing in these rows {where}: to pass there shows nothing"
+            )
+    return list(idle.values())
 
 
 def ranking_notes(bench: Bench, steps: Sequence[Step]) -> list[str]:
@@ -341,8 +253,19 @@ def provenance_of(
 ) -> Provenance:
     """Return what is needed to repeat a run."""
     return Provenance(
-        seed, repeats, y.size, sampled, fingerprint(X, y), round(seconds, 2), versions(), SCHEME
+        seed, repeats, y.size, sampled, fingerprint(X, y), round(seconds, 2), _versions(), SCHEME
     )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    packages = ("hormesis", "numpy", "pandas", "scikit-learn", "skrub")
+    return {
+        "python": platform.python_version(),
+        **{p: version(p) for p in packages},
+        "platform": sys.platform,
+    }
 
 
 def usable(profile: Profile) -> Profile:
@@ -359,8 +282,7 @@ def fingerprint(X: Any, y: NDArray[Any]) -> str:
     """Return a short hash of a table and its target, equal for equal values in any library."""
     digest, table = hashlib.blake2b(digest_size=8), open_table(X)
     for j, name in enumerate(table.names):
-        gone = table.missing(j)
-        rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+        rows = present_rows(table, j)
         values = table.pick(j, rows)
         digest.update(f"{name}\x1f".encode() + rows.astype(np.int64).tobytes())
         if values.dtype.kind == "f":

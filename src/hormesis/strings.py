@@ -27,6 +27,16 @@ def read(column: Any) -> NDArray[Any]:
     return np.asarray(words[coded.indices.to_numpy()])
 
 
+def tally(column: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the distinct values of an Arrow column, plain or a dictionary, and how often each is there."""
+    import pyarrow as pa
+
+    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    found = plain.drop_null().value_counts()
+    words = found.field("values").to_pylist()
+    return np.fromiter(words, object, len(words)), found.field("counts").to_numpy()
+
+
 def write(column: Any, rows: NDArray[np.intp], values: NDArray[Any]) -> Any:
     """Return a column with other strings at ascending `rows`."""
     import pyarrow as pa

@@ -7,7 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hormesis import strings
-from hormesis.columns import Cells, DType, Missing, Rows, fit, moved, read, replace_present, series_dtype
+from hormesis.columns import (
+    Cells,
+    DType,
+    Missing,
+    Rows,
+    Tally,
+    fit,
+    moved,
+    present_rows,
+    read,
+    replace_present,
+    series_dtype,
+    tally,
+)
 from hormesis.errors import RowIdError
 
 
@@ -75,6 +88,11 @@ class FrameTable:
         if dtype in ("category", "other"):
             return np.fromiter(some.to_list(), object, rows.size)
         return read(some.to_numpy(), dtype)
+
+    def tally(self, j: int) -> Tally:
+        if self.dtype(j) == "boolean":
+            return tally(self.pick(j, present_rows(self, j)))
+        return strings.tally(self._series(j).to_arrow())
 
     def put(self, j: int, rows: Rows, values: Cells | Missing) -> None:
         series = self._series(j)

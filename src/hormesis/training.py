@@ -7,16 +7,17 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from hormesis.errors import SettingError
 from hormesis.frames import is_frame, known_categories, open_table, stack, take
-from hormesis.noise import LabelSmoothing, Noise, PriorShift, Where
+from hormesis.noise import LabelSmoothing, Noise, PriorShift, RegressionLabelNoise, Where
 from hormesis.noise.classes import check_classes
 from hormesis.noise.labels import NO_CLASSES
 from hormesis.profile import Profile
@@ -85,7 +86,7 @@ class NoisyTraining(MetaEstimatorMixin, BaseEstimator):
         ------
         SettingError
             `copies` is not a whole number of at least 0; the recipe changes whole columns; it smooths labels and the
-            model takes no `sample_weight`.
+            model takes no `sample_weight`; it moves the classes of a classifier as numbers.
         """
         if isinstance(self.copies, bool) or not isinstance(self.copies, int | np.integer) or self.copies < 0:
             raise SettingError(
@@ -122,6 +123,8 @@ class NoisyTraining(MetaEstimatorMixin, BaseEstimator):
     def _copies(self, X: Any, y: Any) -> list["Copy"]:
         plan, seed = Plan.of(Recipe(self.recipe), labelled=y is not None), self._seed()
         self.profile_ = Profile.learn(X)
+        if any(isinstance(s.noise, RegressionLabelNoise) for s in plan.labels.steps):
+            _check_regresses(self.estimator, y)
         truth = Profile.learn(y) if plan.reads_labels else None
         made = [plan.copy(X, y, c, seed, self.profile_, truth) for c in range(self.copies)]
         return [copy for copy in made if copy.rows.size]
@@ -284,6 +287,15 @@ def _check_trains(noise: Noise) -> None:
         raise SettingError(
             f"`{name}` is driven by `{where.group if where.driver is None else where.driver}`, and in training labels "
             "stand alone: flip the label column of the table before `fit`."
+        )
+
+
+def _check_regresses(model: Any, y: Any) -> None:
+    """Refuse a classifier of classes, which errors in numbers would turn into others."""
+    if is_classifier(model) and not type_of_target(y).startswith("continuous"):
+        raise SettingError(
+            f"`RegressionLabelNoise` moves numbers, and `{type(model).__name__}` learns classes: "
+            "use LabelFlips or LabelSmoothing."
         )
 
 

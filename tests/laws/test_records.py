@@ -52,7 +52,7 @@ def test_a_noise_is_frozen(kind):
 
 
 @every_noise
-@pytest.mark.parametrize("level", [-0.1, float("nan"), float("inf"), "much", None])
+@pytest.mark.parametrize("level", [-0.1, float("nan"), float("inf"), "much", None, True, False])
 def test_a_level_out_of_range_is_refused_with_its_unit(kind, level):
     with pytest.raises(SettingError, match=rf"`{kind.__name__}\(level=.*{unit_of(kind).rule}"):
         kind(level)

@@ -41,6 +41,13 @@ def cell_noise(become):
     return Careless
 
 
+def sparing_noise(become):
+    """Make a cell noise that says it spares the values that it cannot change."""
+    made = cell_noise(become)
+    made.spares = "values"
+    return made
+
+
 def column_noise(become):
     @noise
     class Careless(ColumnNoise):
@@ -54,6 +61,10 @@ def column_noise(become):
             return become(self, values, column, draw)
 
     return Careless
+
+
+def spared_by_chance(noise, values, column, draw):
+    return np.where(draw.uniform("spared") < 0.5, values + 1000, values)
 
 
 def from_a_global_generator(noise, values, column, draw):
@@ -131,6 +142,7 @@ GUILTY = [
     (cell_noise, by_batch, randomness.test_a_row_keeps_its_noise_in_any_batch_subset_and_order, True),
     (cell_noise, by_level, dose.test_harm_is_nested, True),
     (cell_noise, half_of_them, at_one_half(dose.test_the_realised_rate_is_the_level), False),
+    (sparing_noise, spared_by_chance, dose.test_at_the_full_level_every_present_cell_changes, False),
     (cell_noise, same_again, dose.test_at_the_full_level_every_present_cell_changes, False),
     (
         cell_noise,

@@ -15,22 +15,9 @@ from hormesis.noise.edits.runs import Run, Splices
 CASES, SPACES = tuple(characters.CASES), tuple(characters.SPACES)
 ENCODINGS = ("cp1252", "latin-1", "question", "replacement")
 ODD = [
-    "",
-    "\n",
-    "a\nb\n",
-    "\ud800",
-    "👩‍👩‍👧",
-    "e\u0301",
-    "שלום עולם",
-    "\u202eabc",
-    "ß",
-    "İ",
-    "\ufffd",
-    "\0",
-    " ",
-    "\u00a0",
-    "東京",
-]
+    "", "\n", "a\nb\n", "\ud800", "👩‍👩‍👧", "e\u0301", "שלום עולם", "\u202eabc",
+    "ß", "İ", "\ufffd", "\0", " ", "\u00a0", "東京",
+]  # fmt: skip
 strings = st.lists(st.text(st.characters(), max_size=12) | st.sampled_from(ODD), min_size=1, max_size=30)
 seeds = st.integers(0, 10**9)
 RECORDED = edits.Recorded(

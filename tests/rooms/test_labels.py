@@ -155,6 +155,31 @@ def test_a_lower_level_goes_part_of_the_way_to_the_matrix_and_classes_without_a_
     assert (np.diag(found)[1:] == N // 3).all()
 
 
+def test_a_matrix_names_classes_in_any_spelling():
+    """The share that stays was once looked up by the word of the row."""
+    labels = (np.arange(N) % 2).astype(float)
+    one, other = ({c: {d: 0.75, "0": 0.25}} for c, d in (("1", "1"), ("1.0", "1")))
+    found = LabelFlips(1.0, matrix=one).apply(labels)
+    assert within((found != labels).sum(), N // 2, 0.25)
+    np.testing.assert_array_equal(found, LabelFlips(1.0, matrix=other).apply(labels))
+
+
+def test_a_matrix_leaves_classes_that_training_never_saw():
+    seen = Profile.learn(LETTERS)
+    new = np.array(["z", "a", "z"])
+    assert LabelFlips(1.0, matrix={"a": {"b": 1.0}}).apply(new, profile=seen).tolist() == ["z", "b", "z"]
+    assert (LabelFlips(1.0).apply(new, profile=seen) != new).all()
+
+
+def test_a_long_column_of_labels_is_flipped_as_its_parts_are():
+    labels = np.tile(LETTERS, 4)
+    frame, noise = pd.DataFrame({"id": np.arange(labels.size), "y": labels}), LabelFlips(0.7, columns=("y",))
+    profile = Profile.learn(frame)
+    whole = noise.apply(frame, profile=profile, row_id="id").y
+    tail = noise.apply(frame[20_000:], profile=profile, row_id="id").y
+    assert (whole[20_000:] == tail).all()
+
+
 def test_pairs_take_each_class_to_the_next_in_order():
     labels = np.array([2, 10, 1] * 300 + [1] * 500)
     found = dict(zip(labels, LabelFlips(1.0, transition="pairs").apply(labels), strict=True))

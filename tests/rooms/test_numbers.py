@@ -10,6 +10,8 @@ from hormesis.noise import (
     MultiplicativeNoise,
     QuantileNoise,
     UniformNoise,
+    UnitChange,
+    UnitErrors,
 )
 from hormesis.noise.base import draw_of
 from hormesis.profile import Profile
@@ -56,6 +58,12 @@ def test_what_passes_the_largest_float_is_held_there():
     assert np.isfinite(out[~np.isnan(x)]).all()
     assert np.nanmax(np.abs(out)) == np.finfo(float).max
     assert np.isinf(MultiplicativeNoise(0.1).apply(np.array([np.inf, 1.0]), profile=Profile.learn(X))[0])
+
+
+@pytest.mark.parametrize("noise", [UnitChange(1.0, factor=1000.0), UnitErrors(1.0, factors=(1000.0,))])
+def test_another_unit_makes_no_number_infinite(noise):
+    out = noise.apply(np.array([1.7e308, -1.7e308, 2.0, np.inf]), profile=Profile.learn(X))
+    assert out.tolist() == [np.finfo(float).max, -np.finfo(float).max, 2000.0, np.inf]
 
 
 @pytest.mark.parametrize("kind", [UniformNoise, MultiplicativeNoise])

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hormesis.errors import DataError
-from hormesis.profile import POINTS, Profile
+from hormesis.frames import open_table
+from hormesis.noise import CategorySwap, GaussianNoise, MissingValues, UnitErrors
+from hormesis.profile import POINTS, LazyProfile, Profile
+from hormesis.recipe import Recipe
 
 
 def column(values, **settings):
@@ -128,6 +131,65 @@ def test_profiles_come_back_from_json(tmp_path):
 def test_infinite_values_are_refused_by_name_and_number():
     with pytest.raises(DataError, match="Column `x` holds 2 infinite values"):
         column([1.0, np.inf, -np.inf])
+
+
+@given(
+    st.lists(st.integers(-3, 3) | st.integers(-(2**62), 2**62), min_size=1, max_size=40),
+    st.sampled_from(["int64", "uint64", "int8", "float32", "float64"]),
+)
+def test_medians_counts_and_spread_are_those_of_numpy(values, dtype):
+    values = np.asarray(values, np.int64).astype(dtype)
+    found, plain = column(values), values.astype(np.float64)
+    q5, q25, q75, q95 = np.quantile(plain, [0.05, 0.25, 0.75, 0.95])
+    spread = (q75 - q25) / 1.349 or (q95 - q5) / 3.29 or plain.std()
+    distinct, counts = np.unique(values, return_counts=True)
+    assert found.quantiles == tuple(np.sort(values).tolist())
+    assert (found.center, found.spread) == (np.median(values), spread if len(distinct) > 1 else 0.0)
+    assert dict(zip(found.categories, found.counts, strict=True)) == dict(
+        zip(distinct.tolist(), counts.tolist(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["str", object, "string[python]", "category"])
+def test_of_many_words_the_most_frequent_are_kept_and_the_first_of_equals(dtype):
+    words = [f"{i:05}" for i in range(2000)]
+    found = column([*words[::-1], *words[1500:1510], None], dtype=dtype)
+    assert found.categories == (*words[1500:1510], *words[:990])
+    assert found.counts == (2,) * 10 + (1,) * 990
+
+
+def test_a_lazy_profile_says_what_the_whole_one_says():
+    frame = everything()
+    lazy, whole = LazyProfile(open_table(frame)), Profile.learn(frame)
+    assert [lazy.kind(name) for name in frame] == [c.kind for c in whole.columns]
+    assert (lazy.columns, lazy.rows) == (whole.columns, whole.rows)
+    assert "number" in lazy
+    assert "nmber" not in lazy
+    with pytest.raises(DataError, match="Did you mean `number`"):
+        lazy["nmber"]
+
+
+def test_a_noise_without_a_profile_asks_for_its_own_columns_alone():
+    frame = pd.DataFrame({"x": [1.0, 2.0], "odd": [np.inf, 1.0]})
+    assert GaussianNoise(1.0, columns="x").apply(frame).odd.tolist() == [np.inf, 1.0]
+    assert MissingValues(1.0).apply(frame).isna().all(axis=None)
+    with pytest.raises(DataError, match="Column `odd` holds 1 infinite values"):
+        GaussianNoise(1.0).apply(frame)
+
+
+@pytest.mark.parametrize("dtype", [object, "str", "category"])
+def test_cells_that_a_step_lost_are_missing_for_the_next_one(dtype):
+    frame = pd.DataFrame({"word": pd.Series(["left", "right"] * 50, dtype=dtype)})
+    out = Recipe([MissingValues(0.5), CategorySwap(1.0)]).apply(frame, seed=1).word
+    lost = MissingValues(0.5).apply(frame, seed=1).word.isna()
+    assert lost.equals(out.isna())
+    assert (out != frame.word).all()
+
+
+def test_later_steps_are_scaled_by_the_table_as_it_came():
+    frame = pd.DataFrame({"x": np.arange(100.0)})
+    recipe = Recipe([UnitErrors(1.0, factors=(1000.0,)), GaussianNoise(1.0)])
+    assert recipe.apply(frame).equals(recipe.apply(frame, profile=Profile.learn(frame)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from scipy.stats import binom
 
-from hormesis.errors import RecipeError
+from hormesis.errors import DataError, RecipeError, SettingError
 from hormesis.frames import changed
 from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, Outliers, Typos
 from hormesis.notation import schema
@@ -74,7 +74,7 @@ def test_what_is_no_noise_is_refused(thing):
         Recipe(thing)
 
 
-@pytest.mark.parametrize("probability", [-0.1, 1.1, True])
+@pytest.mark.parametrize("probability", [-0.1, 1.1, True, "0.5", None])
 def test_a_probability_out_of_range_is_refused(probability):
     with pytest.raises(RecipeError, match="0 to 1"):
         Step(GaussianNoise(0.1), probability=probability)
@@ -284,3 +284,13 @@ def test_the_schema_tells_every_noise_by_its_first_sentence():
     assert {s["title"] for s in steps} == set(CATALOGUE)
     assert all(s["description"].endswith(".") for s in steps)
     json.dumps(schema())
+
+
+def test_a_profile_of_other_data_is_refused():
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    other = Profile.learn(frame.rename(columns={"x": "y"}))
+    for subject in (GaussianNoise(0.5), Recipe([GaussianNoise(0.5)])):
+        with pytest.raises(DataError, match=r"has the columns `x` and shares none .* which have `y`"):
+            subject.apply(frame, profile=other)
+        with pytest.raises(SettingError, match=r"`profile` is what .* returns; DataFrame was given"):
+            subject.apply(frame, profile=frame)

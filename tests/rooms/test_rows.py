@@ -3,12 +3,21 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy.stats import binom, norm
 
 from hormesis import Recipe, Step
 from hormesis.errors import DataError, SettingError
-from hormesis.noise import CovariateShift, DropRows, DuplicateRows, PriorShift, ShuffledRows, Where
+from hormesis.noise import (
+    CovariateShift,
+    DropRows,
+    DuplicateRows,
+    MissingColumn,
+    PriorShift,
+    ShuffledRows,
+    Where,
+)
 from hormesis.profile import Profile
 
 N = 9000
@@ -59,6 +68,13 @@ class TestDuplicateRows:
         pd.testing.assert_frame_equal(out, frame.loc[np.repeat(frame.index, 2)])
 
 
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize("noise", [DropRows(0.5), DuplicateRows(0.5, near=0.5), ShuffledRows(1.0)])
+def test_a_table_that_lost_all_columns_has_no_rows_to_change(library, noise):
+    out = Recipe([MissingColumn(1.0), noise]).apply(library({"a": [1, 2, 3, 4], "b": [1.0, 2.0, 3.0, 4.0]}))
+    assert out.shape[1] == 0
+
+
 class TestDropRows:
     def test_a_driver_chooses_rows_at_the_same_rate(self):
         frame = table()
@@ -79,8 +95,18 @@ class TestDropRows:
         assert (np.diff(left)[edges] % 100 == 1).all()
 
     def test_rows_have_no_value_of_their_own(self):
-        with pytest.raises(SettingError, match=r"expected mechanism MCAR or MAR.*driver"):
+        with pytest.raises(SettingError, match=r"mechanism is MCAR or MAR.*driver"):
             DropRows(0.1, where=Where("MNAR"))
+
+
+@pytest.mark.parametrize("noise", [PriorShift(), CovariateShift()])
+def test_a_table_without_a_column_to_go_by_is_refused(noise):
+    for frame in (
+        pd.DataFrame(index=range(3)),
+        pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-02-01"])}),
+    ):
+        with pytest.raises(SettingError, match=r"goes by one column of .* values; .* chooses none"):
+            noise.apply(frame)
 
 
 class TestPriorShift:
@@ -136,7 +162,7 @@ class TestPriorShift:
             (lambda: PriorShift(0.1).apply(table(9)), r"goes by one column, .* chooses 5 of .* name it"),
             (lambda: PriorShift(0.1, columns=("x",)).apply(table()), r"needs classes.*use CovariateShift"),
             (lambda: PriorShift(0.1, columns=("city",), toward="Brn").apply(table()), r"Did you mean `Bern`"),
-            (lambda: PriorShift(0.1, toward={"a": 0}), r"toward\.a.*greater than 0"),
+            (lambda: PriorShift(0.1, toward={"a": 0}), r"toward\.a.*more than 0"),
         ],
     )
     def test_mistakes_are_told(self, make, message):

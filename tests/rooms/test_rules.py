@@ -133,3 +133,11 @@ def test_no_rule_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Recipe([GaussianNoise(1.0)]).apply(FRAME)
+
+
+def test_one_rule_needs_no_list():
+    several = Recipe([GaussianNoise(0.1)], rules=[Within("age", low=0)])
+    assert Recipe([GaussianNoise(0.1)], rules=Within("age", low=0)) == several
+    assert Recipe([GaussianNoise(0.1)], rules={"column": "age", "low": 0}) == several
+    with pytest.raises(SettingError, match="'age > 0' was given; a rule is a range"):
+        Recipe([GaussianNoise(0.1)], rules="age > 0")

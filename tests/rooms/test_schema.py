@@ -129,6 +129,8 @@ def test_text_has_each_librarys_own_type():
 def test_single_precision_is_written_briefly():
     x = np.array([[0.1], [16777216.0]], np.float32)
     assert NumbersAsText(1.0, style="plain").apply(x).ravel().tolist() == ["0.1", "16777216.0"]
+    half = np.array([[0.1], [1024.5]], np.float16)
+    assert NumbersAsText(1.0, style="plain").apply(half).ravel().tolist() == ["0.1", "1024.0"]
 
 
 def test_negative_money_has_its_sign_in_front():
@@ -222,6 +224,15 @@ def test_measures_of_change_find_columns_by_name():
     assert rates(FRAME, ReorderedColumns(1.0).apply(FRAME)) == {}
 
 
+def test_later_noises_of_columns_pass_over_those_that_are_gone():
+    gone, there = MissingColumn(1.0, columns=("age",)), ["age", "city"]
+    for later in (RenamedColumn(1.0, columns=there), ReorderedColumns(1.0, columns=there)):
+        assert "age" not in Recipe([gone, later]).apply(FRAME).columns
+    assert list(Recipe([gone, NumbersAsText(1.0, columns=("age",))]).apply(FRAME)) == list(gone.apply(FRAME))
+    with pytest.raises(SettingError, match="no such column"):
+        Recipe([gone, RenamedColumn(1.0, columns=("agee",))]).apply(FRAME)
+
+
 def test_widened_columns_follow_their_names():
     frame = FRAME[["age", "paid"]]
     lost = hormesis.noise.MissingValues(0.9, columns=("age", "paid"))
@@ -279,3 +290,17 @@ def test_training_refuses_noise_of_columns():
 
 def test_units_may_change_in_training():
     assert NoisyTraining(MODEL, UnitChange(0.5), random_state=0).fit(X, Y).score(X, Y) > 0.5
+
+
+@pytest.mark.parametrize("noise", [RenamedColumn(1.0), ReorderedColumns(1.0), NumbersAsText(1.0)])
+@pytest.mark.parametrize(
+    "series", [pl.Series("s", [1.5, 2.0]), pa.chunked_array([[1.5, 2.0]]), pd.Series([1.5, 2.0])]
+)
+def test_a_series_comes_back_as_one_of_its_library(noise, series):
+    assert type(noise.apply(series)) is type(series)
+
+
+def test_a_stress_test_takes_whole_columns_at_the_full_level():
+    """Below it, one coin per column decides, and a pass would say nothing of the fault."""
+    result = hormesis.stress(MODEL, X, Y, noises=[SwappedColumns(), UnitChange()], progress=False)
+    assert [curve.levels for curve in result.curves] == [(1.0,), (1.0,)]

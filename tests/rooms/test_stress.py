@@ -16,7 +16,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from hormesis import NoisyTraining, StressResult, robust_scorer, stress
 from hormesis.errors import DataError, ModelError, SettingError
 from hormesis.measure import Bench
-from hormesis.noise import GaussianNoise, LabelFlips, MissingValues, Outliers, Typos
+from hormesis.noise import EncodingErrors, GaussianNoise, LabelFlips, MissingValues, Outliers, Typos
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +238,15 @@ def test_mistakes_are_one_clear_sentence(case, cancer):
     call, kind, said = WRONG[case]
     with pytest.raises(kind, match=said):
         call(*cancer)
+
+
+def test_levels_that_changed_nothing_show_nothing_and_that_is_said():
+    X = pd.DataFrame({"city": ["Bern", "Ulm"] * 50, "x": np.arange(100.0)})
+    result = stress(
+        lambda t: (t["x"] > 50).astype(int).to_numpy(), X, X["x"].gt(50).astype(int).to_numpy(),
+        noises=[EncodingErrors(), GaussianNoise()], levels=[0.5], scoring="accuracy",
+    )  # fmt: skip
+    assert ["nothing changed" in line for line in result.verdicts()] == [True, False]
+    assert [n for n in result.notes if "changed nothing" in n] == [
+        "encoding errors changed nothing in these rows at any level: to pass there shows nothing"
+    ]

@@ -378,3 +378,11 @@ def test_a_guard_brings_back_what_is_near_and_loses_what_is_far():
     assert out["b"].tolist() == ["q", "x", "y", "x"]
     near = Guard(beyond="median").fit(np.array([[0.0], [4.0], [10.0]]))
     assert near.transform(np.array([[99.0]]))[0, 0] == 4.0
+
+
+def test_numbers_of_a_regression_do_not_make_new_classes():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(
+        SettingError, match="`RegressionLabelNoise` moves numbers, and `GaussianNB` learns classes"
+    ):
+        NoisyTraining(GaussianNB(), Recipe([RegressionLabelNoise(3.0)])).fit(X, y)

@@ -157,11 +157,11 @@ def test_fields_of_fixed_width_keep_what_fits():
     ("kind", "settings", "message"),
     [
         (Typos, {"mix": "fast"}, "mix='fast'.*'fast_typist'"),
-        (Typos, {"character_error_rate": 2}, "character_error_rate=2.*less than or equal to 1"),
+        (Typos, {"character_error_rate": 2}, "character_error_rate=2.*at most 1"),
         (Typos, {"misspellings": {"a": ()}}, "misspellings"),
         (CaseErrors, {"cases": ()}, "cases"),
         (WhitespaceErrors, {"kinds": ("inner",)}, "kinds.*'leading'"),
-        (Truncation, {"width": 0}, "width=0.*greater than or equal to 1"),
+        (Truncation, {"width": 0}, "width=0.*at least 1"),
         (EncodingErrors, {"kinds": ("utf-16",)}, "kinds.*'cp1252'"),
         (Homoglyphs, {"scripts": ("latin",)}, "scripts.*'cyrillic'"),
         (UnseenCategory, {"values": 0}, "values=0"),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hormesis import harden, stress
+from hormesis.files.sources import read
 from hormesis.hardening import train_default
-from hormesis.sources import read
 
 DATA = Path(os.environ.get("HORMESIS_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TABLES = {

@@ -1,6 +1,5 @@
 """A file of any size gets the noise it would get in one piece: pieces, row groups and formats change nothing."""
 
-import gzip
 import io
 import resource
 import signal
@@ -15,12 +14,14 @@ import pytest
 
 from hormesis import Recipe
 from hormesis.errors import HormesisError, RowIdError
+from hormesis.files.sources import open_pieces, read_table
+from hormesis.noise import DateFormat, ReorderedColumns
 from hormesis.profile import Profile
 from hormesis.sampling import learn
-from hormesis.sources import open_pieces, read_table
 from hormesis.streaming import apply_file
 
 ROWS = 1503
+PANDAS = tuple(map(int, pd.__version__.split(".")[:2]))
 STEPS = [
     {"noise": "MissingValues", "level": 0.1},
     {"noise": "GaussianNoise", "level": 0.2, "columns": ["income", "age"]},
@@ -129,97 +130,6 @@ def test_formats_cross(folder, out, table, source, end):
     assert csv_of(pd.read_csv(io.BytesIO(csv_of(whole)))) == csv_of(pd.read_csv(io.BytesIO(csv_of(shown[0]))))
 
 
-def test_gzip_bom_semicolons_and_decimal_commas(out):
-    rows = "".join(f"{k};{k % 7},5;Zürich {k}\n" for k in range(200))
-    (out / "t.csv.gz").write_bytes(gzip.compress(("\ufeff;x;name\n" + rows).encode()))
-    recipe = Recipe.from_dict({"steps": [{"noise": "GaussianNoise", "level": 0.5}]})
-    done = [apply_file(str(out / "t.csv.gz"), recipe, out / f"{p}.csv", piece=p) for p in (9, 500)]
-    assert done[0] == done[1]
-    assert "decimal comma" in done[0].notes[0]
-    assert "row numbers" in done[0].notes[1]
-    assert (out / "9.csv").read_bytes() == (out / "500.csv").read_bytes()
-    assert (out / "9.csv").read_text(encoding="utf-8").startswith("x,name\n")
-
-
-CELLS = {
-    "whole, then gaps": ["1"] * 9 + ["", "2"],
-    "whole, then fractions": ["1", "2", "3.50", "4"],
-    "codes with a word at the end": ["007", "008", "", "x"],
-    "truths with gaps": ["True", "False", "", "TRUE", "true"],
-    "truths, then numbers": ["True", "False", "1", "0"],
-    "gaps, then truths": ["", "", "", "False"],
-    "nothing": ["", "NA", "", ""],
-    "beyond 63 bits": ["1", "2", str(2**63 + 5)],
-    "beyond 63 bits and below zero": ["-1", "2", str(2**63 + 5)],
-    "fractions and beyond": ["1.5", str(2**63 + 5), str(2**70)],
-    "gaps, then words": ["", "", "3", "x y"],
-    "infinities": ["1", "inf", "-inf"],
-}
-
-
-@pytest.mark.parametrize("case", CELLS)
-@pytest.mark.parametrize("piece", [1, 2, 3])
-def test_types_are_those_of_the_whole_file(out, case, piece):
-    rows = "".join(f"{k},{cell}\n" for k, cell in enumerate(CELLS[case]))
-    (out / "t.csv").write_text("k,cell\n" + rows)
-    opened = open_pieces(str(out / "t.csv"), piece)
-    pieces = pd.concat(list(opened.pieces(piece)), ignore_index=True)
-    assert csv_of(pieces) == csv_of(read_table(str(out / "t.csv"))[0])
-    assert opened.rows == len(pieces)
-
-
-def test_pandas_finds_its_types_again(out):
-    days = pd.date_range("2024-01-01", periods=300, tz="Europe/Zurich")
-    frame = pd.DataFrame(
-        {
-            "size": pd.Categorical(["S", "L", "M"] * 100, ["S", "M", "L", "XL"], ordered=True),
-            "day": days.where(np.arange(300) % 11 > 0),
-            "small": np.arange(300, dtype="int8") % 100,
-            "maybe": pd.array([1, None, 3] * 100, dtype="Int64"),
-            "tags": [[1, 2]] * 300,
-        },
-        index=pd.Index([f"row {k}" for k in range(300)], name="who"),
-    )
-    frame.to_parquet(out / "t.parquet", row_group_size=77)
-    recipe = Recipe.from_dict(
-        {"steps": [{"noise": "MissingValues", "level": 0.2}, {"noise": "CategorySwap", "level": 0.2}]}
-    )
-    apply_file(str(out / "t.parquet"), recipe, out / "n.parquet", piece=50)
-    noisy, whole = pd.read_parquet(out / "n.parquet"), recipe.apply(frame)
-    pd.testing.assert_frame_equal(noisy.drop(columns="tags"), whole.drop(columns="tags"))
-    assert (noisy.index == frame.index).all()
-    assert noisy["small"].dtype == "Int8"
-
-
-def test_categories_that_differ_by_row_group_and_fields_that_were_never_missing(out):
-    words = pa.array(["a", "b"] * 50 + ["c", "a"] * 50).dictionary_encode()
-    schema = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("w", words.type)])
-    with pq.ParquetWriter(out / "t.parquet", schema) as writer:
-        for a in range(0, 200, 20):
-            part = words.slice(a, 20).cast(pa.string()).dictionary_encode()
-            writer.write_table(pa.table([pa.array(range(20)), part], schema=schema))
-    recipe = Recipe.from_dict(
-        {"steps": [{"noise": "MissingValues", "level": 0.3}, {"noise": "CategorySwap", "level": 0.9}]}
-    )
-    apply_file(str(out / "t.parquet"), recipe, out / "n.parquet", piece=15)
-    noisy = pq.read_table(out / "n.parquet")
-    whole = recipe.apply(pq.read_table(out / "t.parquet"))
-    assert noisy.column("w").cast(pa.string()).to_pylist() == whole.column("w").cast(pa.string()).to_pylist()
-    assert noisy.column("n").to_pylist() == whole.column("n").to_pylist()
-    assert noisy.schema.field("w").type == words.type
-
-
-def test_times_are_written_alike_whatever_the_piece(out):
-    times = pd.to_datetime(["2024-01-01"] * 50 + ["2024-01-02 03:04:05.25"] * 50, format="ISO8601")
-    pd.DataFrame({"t": times, "k": range(100)}).to_parquet(out / "t.parquet")
-    recipe = Recipe.from_dict({"steps": [{"noise": "MissingValues", "level": 0.1}]})
-    for piece in (10, 100):
-        apply_file(str(out / "t.parquet"), recipe, out / f"{piece}.csv", piece=piece)
-    assert (out / "10.csv").read_bytes() == (out / "100.csv").read_bytes()
-    written = pd.read_csv(out / "10.csv", parse_dates=["t"], date_format="ISO8601").t
-    assert (written.dropna() == pd.Series(times)[written.notna()]).all()
-
-
 def recipe_of(*steps):
     return Recipe.from_dict(
         {"steps": [dict(zip(("noise", "level"), s[:2], strict=True)) | s[2] for s in steps]}
@@ -271,6 +181,9 @@ def test_rates_are_those_of_the_whole(folder, out, table):
     done = [apply_file(str(folder / "t.csv"), RECIPE, out / f"{p}.csv", piece=p) for p in (150, ROWS)]
     assert done[0] == done[1]
     assert done[0].changed == pytest.approx(rates(table, RECIPE.apply(table)))
+    text = recipe_of(("NumbersAsText", 1.0, {"columns": ["income"]}))
+    done = apply_file(str(folder / "t.csv"), text, out / "t.csv", piece=150)
+    assert done.changed == pytest.approx({"income": table.income.notna().mean()})
     gone = apply_file(str(folder / "t.csv"), recipe_of(("DropRows", 0.5, {})), out / "d.csv", piece=150)
     assert gone.changed == {}
     assert gone.words() == [f"rows: {ROWS:,} -> {gone.rows_after:,}"]
@@ -335,13 +248,16 @@ BAD = {
     "nothing": (b"", "is empty"),
     "a header alone": (b"x,y\n", "has a header and no rows"),
     "more values than names": (b"x,y\n1,2,3\n4,5,6\n", "more values than its header has names"),
-    "a longer row": (b"x,y\n" + b"1,2\n" * 300 + b"3,4,5\n", "not a readable CSV file"),
+    "a longer row": (b"x,y\n" + b"1,2\n" * 310 + b"3,4,5\n", "not a readable CSV file"),
+    "a longer row first in its piece": (b"x,y\n" + b"1,2\n" * 300 + b"3,4,5\n", "not a readable CSV file"),
     "repeated names": (b"x,x\n1,2\n", "more than once"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_file_is_one_sentence_and_leaves_nothing(out, case):
+    if case.endswith("first in its piece") and PANDAS < (3, 1):
+        pytest.skip("pandas before 3.1 overlooks it there")
     content, said = BAD[case]
     (out / "t.csv").write_bytes(content)
     with pytest.raises(HormesisError, match=said):
@@ -356,6 +272,7 @@ WRONG = {
     "a long name": ({"out": "n" * 300 + ".csv"}, "its name is too long"),
     "no table": ({"out": "n.txt"}, "written as .csv or .parquet"),
     "the input": ({"out": "t.csv"}, "is the table itself"),
+    "two scales": ({"train": "t.csv", "profile": Profile.learn(pd.DataFrame({"x": [1]}))}, "not both"),
 }
 
 
@@ -384,6 +301,7 @@ def test_an_end_in_the_middle_leaves_no_half_written_file(out, sent, code):
     process.send_signal(sent)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == code, said
+    assert ("interrupted" in said) == (sent == signal.SIGINT)
     assert not (out / "n.csv").exists()
     left = [p.name for p in out.iterdir() if p.name not in ("t.parquet", "recipe.yaml")]
     assert len(left) == (sent == signal.SIGKILL)
@@ -404,3 +322,22 @@ def test_a_full_disk_is_one_sentence(folder, out, table, end):
     assert "cannot be written: File too large." in said
     assert len(said.strip().splitlines()) == 1
     assert sorted(p.name for p in out.iterdir()) == ["recipe.yaml", "t.csv"]
+
+
+def test_a_table_that_shares_no_column_with_the_training_data_is_refused(out):
+    pd.DataFrame({"x": np.arange(9.0), "new": 1.0}).to_csv(out / "t.csv", index=False)
+    pd.DataFrame({"y": np.arange(9.0)}).to_csv(out / "other.csv", index=False)
+    pd.DataFrame({"x": np.arange(9.0)}).to_csv(out / "train.csv", index=False)
+    with pytest.raises(HormesisError, match="shares no column with the training data, which have `y`"):
+        apply_file(str(out / "t.csv"), RECIPE_X, out / "n.csv", train=str(out / "other.csv"))
+    done = apply_file(str(out / "t.csv"), RECIPE_X, out / "n.csv", train=str(out / "train.csv"))
+    assert done.notes == ("columns that the training data do not have stay as they are: `new`",)
+
+
+def test_it_is_said_when_nothing_changed_and_when_columns_moved(out):
+    pd.DataFrame({"x": np.arange(9), "y": 1}).to_csv(out / "t.csv", index=False)
+    for noise, said in (
+        (DateFormat(1.0), "nothing changed"),
+        (ReorderedColumns(1.0), "columns stand in another order"),
+    ):
+        assert apply_file(str(out / "t.csv"), Recipe([noise]), out / "n.csv").notes == (said,)

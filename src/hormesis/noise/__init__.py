@@ -9,6 +9,7 @@ from hormesis.noise.numbers import (
     QuantileNoise,
     Shift,
     UniformNoise,
+    UnitChange,
 )
 from hormesis.noise.readings import LowPrecision, Placeholders, Rounding, SignErrors, StuckColumn
 from hormesis.noise.rows import CovariateShift, DropRows, DuplicateRows, PriorShift, ShuffledRows
@@ -19,7 +20,6 @@ from hormesis.noise.schema import (
     RenamedColumn,
     ReorderedColumns,
     SwappedColumns,
-    UnitChange,
 )
 from hormesis.noise.table import (
     CategorySwap,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hormesis.columns import Cells, Missing, Table
+from hormesis.columns import Cells, Missing, Table, present_rows
 from hormesis.errors import DataError, SettingError, listed, nearest
 from hormesis.frames import open_table, share_by_column
 from hormesis.key import Draw
@@ -30,7 +30,7 @@ from hormesis.noise.units import (
     unit_of,
 )
 from hormesis.noise.where import Aim, Where
-from hormesis.profile import ColumnProfile, Kind, Profile
+from hormesis.profile import ColumnProfile, Kind, LazyProfile, Profile
 from hormesis.reshape import take_rows
 
 SELECTORS: dict[str, tuple[Kind, ...]] = {
@@ -39,8 +39,12 @@ SELECTORS: dict[str, tuple[Kind, ...]] = {
     "text": ("text",),
     "any": ("number", "integer", "boolean", "category", "text", "datetime", "other"),
 }
+NUMERIC, EVERY = SELECTORS["numeric"], SELECTORS["any"]
+_ORDERED = (*NUMERIC, "datetime")
 __all__ = [
     "CATALOGUE",
+    "EVERY",
+    "NUMERIC",
     "SELECTORS",
     "Aim",
     "CellNoise",
@@ -53,23 +57,29 @@ __all__ = [
     "LabelFraction",
     "Mistakes",
     "Noise",
+    "Only",
     "Opened",
     "Positive",
     "Ranks",
     "Relative",
     "RowFraction",
+    "RowId",
     "RowNoise",
     "SchemaNoise",
     "Sigmas",
     "Spares",
     "draw_of",
     "noise",
+    "numbers_of",
+    "profile_for",
     "unit_of",
 ]
 
 Changes = Literal["cells", "labels", "rows", "schema"]
 Spares = Literal["none", "values", "chance"]
 Opened = tuple[Table, Draw]
+RowId = str | int | None
+Only = NDArray[np.bool_] | None  # the rows that may change
 
 
 class Noise(ABC):
@@ -94,7 +104,7 @@ class Noise(ABC):
     @property
     def name(self) -> str:
         """The class in kebab case; the default name of a step, and part of the key."""
-        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type(self).__name__).lower()
 
     @property
     def unit(self) -> str:
@@ -139,12 +149,12 @@ class Noise(ABC):
         """
         table = open_table(data)
         draw = draw_of(table, seed, row_id, allow_duplicate_ids=allow_duplicate_ids).within(self.name)
-        return self.touch(table, profile or Profile.of(table), draw, row_id=row_id)[0].close()
+        return self.touch(table, profile_for(data, profile), draw, row_id=row_id)[0].close()
 
     def reach(self, data: Any, *, profile: Profile | None = None) -> dict[str | int, float]:
         """Return the share of the cells of each chosen column that the noise can change at all."""
         table = open_table(data)
-        profile = profile or Profile.of(table)
+        profile = profile_for(data, profile)
         after = self.at(1.0).apply(data, profile=profile)
         return share_by_column(data, after, self.selected(table, profile))
 
@@ -158,18 +168,25 @@ class Noise(ABC):
         only: NDArray[np.bool_] | None = None,
     ) -> Opened:
         """Add the noise to an open table, on the rows of `only`; return the table and its rows' randomness."""
+        return self._touch(table, profile, draw, row_id, only) if self.level else (table, draw)
+
+    def _touch(self, table: Table, profile: Profile, draw: Draw, row_id: RowId, only: Only) -> Opened:
         elsewhere = getattr(table, "touch", None)
-        if self.level == 0 or (elsewhere is not None and elsewhere(self, profile, draw, row_id, only)):
+        if elsewhere is not None and elsewhere(self, profile, draw, row_id, only):
             return table, draw
         aim = self._aim(table, profile, only)
         for j in self.selected(table, profile):
             name = table.names[j]
             if name != row_id:
-                self._touch_column(table, j, profile[name], draw.within(name), aim)
+                self._touch_column(table, j, self._column(profile, name), draw.within(name), aim)
         return table, draw
 
     def _aim(self, table: Table, profile: Profile, only: NDArray[np.bool_] | None) -> Aim:  # noqa: ARG002
         return Aim(self.level, only)
+
+    def _column(self, profile: Profile, name: str | int) -> ColumnProfile:
+        """Return what is known of a column."""
+        return profile[name]
 
     def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
         """Change one column of an open table."""
@@ -188,7 +205,7 @@ class Noise(ABC):
     def _chosen(self, names: list[str | int], profile: Profile) -> Iterator[str | int]:
         if isinstance(self.columns, str) and self.columns in SELECTORS:
             kinds = set(SELECTORS[self.columns]) & set(self.applies_to)
-            yield from (n for n in names if profile[n].kind in kinds)
+            yield from names if kinds == set(EVERY) else (n for n in names if profile.kind(n) in kinds)
             return
         wanted = (self.columns,) if isinstance(self.columns, str) else self.columns
         for want in wanted:
@@ -201,7 +218,7 @@ class Noise(ABC):
             yield from self._fitting(found, want, profile)
 
     def _fitting(self, found: list[str | int], want: str | int, profile: Profile) -> list[str | int]:
-        fit = [n for n in found if profile[n].kind in self.applies_to]
+        fit = [n for n in found if profile.kind(n) in self.applies_to]
         if not fit and profile[found[0]].count:
             raise SettingError(
                 f"`{type(self).__name__}(columns={want!r})`: column `{found[0]}` is {profile[found[0]].kind}; "
@@ -229,7 +246,7 @@ class CellNoise(Noise):
         """Return the rows of one column that are hit."""
         gone, together = table.missing(j), self.where.together(draw, aim)
         if self.where.mechanism == "MNAR" and not self.where.flat:
-            rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+            rows = present_rows(table, j)
             own = self.where.by_value(self.level, _cells(table, j, rows, column), column)
             hit = np.zeros(table.rows, bool)
             hit[rows] = together.at(rows).below(own, "hit")
@@ -251,7 +268,7 @@ class ColumnNoise(Noise):
 
     def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
         if column.spread:
-            values = table.numbers(j)
+            values = numbers_of(table, j, column)
             noisy = self.column(values, column, draw)
             table.replace(j, noisy if aim.only is None else np.where(aim.only, noisy, values))
 
@@ -265,18 +282,10 @@ class RowNoise(Noise):
 
     changes: ClassVar[Changes] = "rows"
 
-    def touch(
-        self,
-        table: Table,
-        profile: Profile,
-        draw: Draw,
-        *,
-        row_id: str | int | None = None,
-        only: NDArray[np.bool_] | None = None,
-    ) -> Opened:
-        if self.level == 0:
-            return table, draw
+    def _touch(self, table: Table, profile: Profile, draw: Draw, row_id: RowId, only: Only) -> Opened:
         counts = self.counts(table, profile, draw)
+        if not table.names:  # polars and Arrow know no rows without columns
+            return table, draw
         counts = counts if only is None else np.where(only, counts, 1)
         rows = np.repeat(np.arange(table.rows), counts)
         copy = np.arange(rows.size) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -286,7 +295,7 @@ class RowNoise(Noise):
 
     def reach(self, data: Any, *, profile: Profile | None = None) -> dict[str | int, float]:
         table = open_table(data)
-        profile = profile or Profile.of(table)
+        profile = profile_for(data, profile)
         other = self.at(1.0).counts(table, profile, draw_of(table, 0).within(self.name)) != 1
         share = float(other.mean()) if table.rows else 0.0
         return {table.names[j]: share for j in self.selected(table, profile)}
@@ -306,22 +315,12 @@ class SchemaNoise(Noise):
 
     changes: ClassVar[Changes] = "schema"
 
-    def touch(
-        self,
-        table: Table,
-        profile: Profile,
-        draw: Draw,
-        *,
-        row_id: str | int | None = None,
-        only: NDArray[np.bool_] | None = None,
-    ) -> Opened:
+    def _touch(self, table: Table, profile: Profile, draw: Draw, row_id: RowId, only: Only) -> Opened:
         if only is not None:
             raise SettingError(
                 f"`{type(self).__name__}` changes whole columns: a step's probability, the share of rows it touches, "
                 "does not go with it. Leave it out; the level says how many columns are hit."
             )
-        if self.level == 0:
-            return table, draw
         chosen = [j for j in self.selected(table, profile) if table.names[j] != row_id]
         hit = [j for j in chosen if draw.within(table.names[j]).coin("hit") < self.level]
         return (self.alter(table, chosen, hit, profile, draw) if hit else table), draw
@@ -331,12 +330,53 @@ class SchemaNoise(Noise):
         """Return the table with the hit ones of the chosen columns (positions) altered."""
 
 
+def profile_for(data: Any, given: Profile | None) -> Profile:
+    """Return the profile that scales noise on a table: the one given, else that of the table itself as it is now.
+
+    Raises
+    ------
+    SettingError
+        Something that is no profile.
+    DataError
+        A profile of training data that share no column with the table.
+    """
+    table = open_table(data)
+    if given is None:
+        return LazyProfile(table)
+    if not isinstance(given, Profile):
+        raise SettingError(
+            f"`profile` is what `Profile.learn(training_data)` returns; {type(given).__name__} was given."
+        )
+    if table.names and not any(name in given for name in table.names):
+        raise DataError(
+            f"The table has the columns {listed(table.names)} and shares none with the training data, which have "
+            f"{listed(c.name for c in given.columns)}: nothing says how its columns would go bad."
+        )
+    return given
+
+
+def numbers_of(table: Table, j: int, column: ColumnProfile) -> NDArray[np.float64]:
+    """Return a column as floats, NaN where missing.
+
+    Raises
+    ------
+    DataError
+        The column holds other things than numbers here.
+    """
+    if table.dtype(j) not in _ORDERED and present_rows(table, j).size:
+        raise _other_type(table, j, column)
+    return table.numbers(j)
+
+
 def _cells(table: Table, j: int, rows: NDArray[np.intp], column: ColumnProfile) -> Cells:
     values = table.pick(j, rows)
-    numeric = ("number", "integer", "datetime")
-    if (column.kind in numeric) != (values.dtype.kind in "iuf"):
-        raise DataError(
-            f"Column `{column.name}` was {column.kind} in the training data and holds {table.dtype(j)} values here: "
-            "give it the same type, or learn the profile anew."
-        )
+    if (column.kind in _ORDERED) != (values.dtype.kind in "iuf"):
+        raise _other_type(table, j, column)
     return values
+
+
+def _other_type(table: Table, j: int, column: ColumnProfile) -> DataError:
+    return DataError(
+        f"Column `{column.name}` was {column.kind} in the training data and holds {table.dtype(j)} values here: "
+        "give it the same type, or learn the profile anew."
+    )

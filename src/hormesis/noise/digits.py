@@ -1,4 +1,4 @@
-"""Numbers with fewer digits or bits, rounded to the nearest with halves to the even one."""
+"""Numbers with fewer digits or bits, or in another unit, held at the largest float."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+MOST = float(np.finfo(np.float64).max)
 _EXACT = 22  # the largest power of ten that is a float
 _TENS = 10.0 ** np.arange(_EXACT + 1)
 _SCALES = np.concatenate([1 / _TENS[:0:-1], _TENS])
@@ -25,7 +26,8 @@ def round_digits(x: NDArray[Any], digits: int) -> NDArray[Any]:
     places = digits + _EXACT - size
     out = _round_places(x, np.clip(places, -_EXACT, _EXACT))
     far = np.flatnonzero(((size == 0) | (size == _SCALES.size) | (places > _EXACT)) & (x != 0))
-    out[far] = [float(f"{value:.{digits - 1}e}") for value in x[far].tolist()]
+    written = np.array([float(f"{value:.{digits - 1}e}") for value in x[far].tolist()])
+    out[far] = _held(written, x[far])
     return out
 
 
@@ -71,6 +73,19 @@ def _round_whole(x: NDArray[Any], step: NDArray[np.uint64]) -> NDArray[Any]:
     return np.where(x < 0, (-rounded).view(np.int64), np.minimum(rounded, top - np.uint64(1)).view(np.int64))
 
 
+def scaled_by(factor: Any, x: NDArray[Any]) -> Floats:
+    """Return numbers times a factor, held at the largest float."""
+    with np.errstate(over="ignore"):
+        return _held(x * factor, x)
+
+
+def _held(new: Floats, old: NDArray[Any]) -> Floats:
+    """Hold at the largest float what passed it; what was infinite before stays."""
+    over = np.isinf(new) & np.isfinite(old)
+    new[over] = np.copysign(MOST, new[over])
+    return new
+
+
 def float16(x: Floats) -> Floats:
     """Round floats to the nearest float16, held at its largest finite number."""
     return np.clip(x, -_FLOAT16, _FLOAT16).astype(np.float16).astype(np.float64)
@@ -90,8 +105,8 @@ def bfloat16(x: Floats) -> Floats:
 
 def int8(x: Floats, low: float, high: float) -> Floats:
     """Round floats to the nearest of 256 evenly spaced values from `low` to `high`, held there."""
-    if low == high:
-        return x
     half = high / 2 - low / 2
+    if half == 0:
+        return x
     share = np.rint((np.clip(x, low, high) / 2 - low / 2) / half * 255) / 255
     return low * (1 - share) + high * share

@@ -8,9 +8,9 @@ from annotated_types import Interval
 from numpy.typing import NDArray
 from pydantic import ValidationInfo, field_validator
 
-from hormesis.columns import Cells, Table
+from hormesis.columns import Cells, Table, present_rows
 from hormesis.errors import SettingError
-from hormesis.key import Draw
+from hormesis.key import CHUNK, Draw
 from hormesis.noise.base import (
     Aim,
     Changes,
@@ -103,7 +103,7 @@ class LabelFlips(LabelNoise):
         check_classes("LabelFlips", column, NO_CLASSES)
         rows, values = _present(table, j)
         code = column.codes(values)
-        rate = np.append(self._rates(column), 1.0)[code] * self._chance(values, rows, column, aim)
+        rate = self._rates(column)[code] * self._chance(values, rows, column, aim)
         hit = self.where.together(draw, aim).at(rows).below(rate, "hit")
         if aim.only is not None:
             hit &= aim.only[rows]
@@ -119,16 +119,23 @@ class LabelFlips(LabelNoise):
         return aim.chance[rows] if isinstance(aim.chance, np.ndarray) else aim.chance
 
     def _rates(self, column: ColumnProfile) -> NDArray[np.float64]:
+        """Return the share of each class that flips at level 1, and last that of classes never seen."""
         if self.matrix is None:
-            return per_class("LabelFlips", self.by_class or {}, column, 1.0)
-        left = {c: 1 - row.get(c, 0.0) for c, row in self.matrix.items()}
-        return per_class("LabelFlips", left, column, 0.0)
+            return np.append(per_class("LabelFlips", self.by_class or {}, column, 1.0), 1.0)
+        rates = np.zeros(len(column.categories) + 1)
+        for c, row in self.matrix.items():
+            own = class_of("LabelFlips", c, column)
+            rates[own] = 1 - per_class("LabelFlips", row, column, 0.0)[own]
+        return rates
 
     def _flip(self, values: Cells, code: NDArray[np.int64], column: ColumnProfile, draw: Draw) -> Cells:
-        n, u = len(column.categories), draw.uniform("other")
-        ends = np.cumsum(self._weights(column), axis=1)[code]
-        new = (ends <= (u * ends[:, -1])[:, None]).sum(axis=1)
-        return np.where(ends[:, -1] > 0, _names(column)[np.minimum(new, n - 1)], values).astype(values.dtype)
+        ends, u = np.cumsum(self._weights(column), axis=1), draw.uniform("other")
+        new = np.empty(u.size, np.intp)
+        for a in range(0, u.size, CHUNK):  # a row of weights for each label takes room
+            part, some = slice(a, a + CHUNK), ends[code[a : a + CHUNK]]
+            new[part] = (some <= (u[part] * some[:, -1])[:, None]).sum(axis=1)
+        known = _names(column)[np.minimum(new, len(column.categories) - 1)]
+        return np.where(ends[code, -1] > 0, known, values).astype(values.dtype)
 
     def _weights(self, column: ColumnProfile) -> NDArray[np.float64]:
         """Return where the labels of each class go, and in the last row those of classes never seen."""
@@ -210,8 +217,7 @@ class RegressionLabelNoise(LabelNoise, ColumnNoise):
 
 
 def _present(table: Table, j: int) -> tuple[NDArray[np.intp], Cells]:
-    gone = table.missing(j)
-    rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+    rows = present_rows(table, j)
     return rows, table.pick(j, rows)
 
 

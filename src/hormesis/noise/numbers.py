@@ -1,17 +1,31 @@
-"""How every number of a column goes bad: noise added, multiplied or made of ranks, shifts and saturation."""
+"""How every number of a column goes bad: noise added, multiplied or made of ranks, shifts, saturation, other units."""
 
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hormesis.columns import Table
 from hormesis.key import CHUNK, Draw
-from hormesis.noise.base import SELECTORS, ColumnNoise, Columns, Ranks, Relative, Sigmas, Spares, noise
+from hormesis.noise.base import (
+    NUMERIC,
+    Aim,
+    ColumnFraction,
+    ColumnNoise,
+    Columns,
+    Ranks,
+    Relative,
+    Sigmas,
+    Spares,
+    noise,
+    numbers_of,
+)
+from hormesis.noise.digits import MOST, scaled_by
 from hormesis.noise.ranks import TrainingRanks, quantile
+from hormesis.noise.units import Factor
 from hormesis.profile import ColumnProfile, Kind
 
-NUMERIC = SELECTORS["numeric"]
-_MOST, _LEAST = np.finfo(np.float64).max, np.finfo(np.float64).tiny
+_LEAST = np.finfo(np.float64).tiny
 
 
 @noise
@@ -102,7 +116,7 @@ class MultiplicativeNoise(ColumnNoise):
                 z += x
                 if not np.isfinite(z).all():
                     over = ~np.isfinite(z) & ~np.isnan(x)
-                    z[over] = np.where(np.isinf(x[over]), x[over], np.copysign(_MOST, z[over]))
+                    z[over] = np.where(np.isinf(x[over]), x[over], np.copysign(MOST, z[over]))
         return out
 
 
@@ -223,3 +237,33 @@ class Clipping(ColumnNoise):
         low = -np.inf if self.side == "high" else quantile(points, lost)
         high = np.inf if self.side == "low" else quantile(points, 1 - lost)
         return low, max(low, high)
+
+
+@noise
+class UnitChange(ColumnNoise):
+    """Multiply whole columns by a constant, as a feed that went from inches to centimetres or to thousands does.
+
+    All cells of a hit column become `factor` times their value; names and types stay, integers are rounded and held within
+    their range. Unit of `level`: fraction of columns.
+
+    Source: Kim et al. (2003), a taxonomy of dirty data, measurement units.
+
+    Examples
+    --------
+    >>> UnitChange(1.0, factor=2.54).apply(np.array([[10.0], [20.0]])).ravel()
+    array([25.4, 50.8])
+    """
+
+    level: ColumnFraction = 0.1
+    columns: Columns = "numeric"
+    factor: Factor = 2.54
+    applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
+
+    def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
+        if draw.coin("hit") < self.level:
+            values = numbers_of(table, j, column)
+            scaled = self.column(values, column, draw)
+            table.replace(j, scaled if aim.only is None else np.where(aim.only, scaled, values))
+
+    def column(self, values: NDArray[np.float64], column: ColumnProfile, draw: Draw) -> NDArray[np.float64]:  # noqa: ARG002
+        return scaled_by(self.factor, values)

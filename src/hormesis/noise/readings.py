@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from hormesis.columns import Cells, Table
 from hormesis.key import CHUNK, Draw, Lanes
-from hormesis.noise.base import SELECTORS, CellNoise, Columns, Fraction, Noise, Spares, noise
+from hormesis.noise.base import NUMERIC, CellNoise, Columns, Fraction, Noise, Spares, noise
 from hormesis.noise.digits import bfloat16, float16, int8, round_decimals, round_digits
 from hormesis.noise.where import Aim, Where
 from hormesis.profile import ColumnProfile, Kind
-
-NUMERIC = SELECTORS["numeric"]
 
 
 @noise
@@ -92,7 +90,7 @@ class SignErrors(CellNoise):
     A hit cell x becomes -x; zeros cannot change. Integers stop at the limits of their type, so that an unsigned
     column holds 0 there. Unit of `level`: fraction of present cells.
 
-    Source: Scholtus (2011), correcting sign errors and rounding errors in business surveys.
+    Source: Scholtus (2011), algorithms for correcting sign errors and rounding errors in business survey data.
 
     Examples
     --------

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hormesis.columns import Table
-from hormesis.errors import RowIdError, listed, nearest
+from hormesis.columns import Table, present_rows
+from hormesis.errors import RowIdError, SettingError, listed, nearest
 from hormesis.key import Draw, Lanes, lane, text_lane
 
 
@@ -22,9 +22,13 @@ def draw_of(
 
     Raises
     ------
+    SettingError
+        A seed that is no whole number.
     RowIdError
         No such column; ids that are missing, repeated, or neither integers nor strings.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise SettingError(f"`seed={seed!r}`: a seed is a whole number.")
     ids = np.arange(start, start + table.rows) if row_id is None else _ids(table, row_id)
     whole = isinstance(ids, np.ndarray) and ids.dtype.kind in "iu"
     lanes = lane(ids) if whole else _text_lanes(ids)
@@ -41,15 +45,16 @@ def value_lanes(table: Table, j: int) -> Lanes:
     RowIdError
         A column of fractions or of things without names.
     """
-    gone, dtype = table.missing(j), table.dtype(j)
-    rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+    rows, dtype = present_rows(table, j), table.dtype(j)
     if dtype in ("number", "other"):
         raise RowIdError(
             f"Column `{table.names[j]}` holds {dtype} values: a group is named by text, a whole number, a date or a boolean."
         )
     values = table.pick(j, rows)
     out = np.zeros(table.rows, np.uint64)
-    out[rows] = _text_lanes(values.astype(str)) if values.dtype.kind == "O" else lane(values.astype(np.int64))
+    out[rows] = (
+        _text_lanes(list(map(str, values))) if values.dtype.kind == "O" else lane(values.astype(np.int64))
+    )
     return out
 
 

@@ -9,25 +9,40 @@ from annotated_types import Interval
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from hormesis.columns import Cells, Table
+from hormesis.columns import Cells, Table, present_rows
 from hormesis.errors import SettingError, listed
 from hormesis.frames import is_tensor, open_table, take
 from hormesis.key import Draw
-from hormesis.noise.base import Columns, Noise, Opened, Positive, RowFraction, RowNoise, Sigmas, Spares, noise
+from hormesis.noise.base import (
+    EVERY,
+    NUMERIC,
+    Columns,
+    Noise,
+    Only,
+    Opened,
+    Positive,
+    RowFraction,
+    RowId,
+    RowNoise,
+    Sigmas,
+    Spares,
+    noise,
+)
 from hormesis.noise.classes import Label, Rate, check_classes, class_of, per_class
 from hormesis.noise.edits import misspell
 from hormesis.noise.units import Unit
 from hormesis.noise.where import Where
 from hormesis.profile import ColumnProfile, Kind, Profile
 
-EVERY: tuple[Kind, ...] = ("number", "integer", "boolean", "category", "text", "datetime", "other")
 SLIP = 0.1  # spreads by which a number of a near copy is off
 Way = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "the way to the shares of the target")]
 
 
 def _of_rows(where: Where) -> Where:
     if where.mechanism == "MNAR":
-        raise ValueError("mechanism MCAR or MAR: rows have no value of their own, so name a driver column")
+        raise ValueError(
+            "mechanism is MCAR or MAR here: rows have no value of their own, so name a driver column"
+        )
     return where
 
 
@@ -128,8 +143,7 @@ class Thinning(RowNoise):
 
     def counts(self, table: Table, profile: Profile, draw: Draw) -> NDArray[np.int64]:
         j = self._one(table, profile)
-        column, gone = profile[table.names[j]], table.missing(j)
-        rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+        column, rows = profile[table.names[j]], present_rows(table, j)
         drop = np.full(table.rows, 0.0)
         if column.count:
             present, absent = self.dropping(table.pick(j, rows), column)
@@ -143,8 +157,14 @@ class Thinning(RowNoise):
 
     def _one(self, table: Table, profile: Profile) -> int:
         chosen = self.selected(table, profile)
-        if len(chosen) != 1:
-            name, one = type(self).__name__, table.names[chosen[-1] if chosen else -1]
+        name = type(self).__name__
+        if not chosen:
+            raise SettingError(
+                f"`{name}` goes by one column of {' or '.join(self.applies_to)} values; `columns` "
+                f"{self.columns!r} chooses none of this table."
+            )
+        if len(chosen) > 1:
+            one = table.names[chosen[-1]]
             raise SettingError(
                 f"`{name}` goes by one column, and `columns` {self.columns!r} chooses {len(chosen)} of "
                 f"{listed(table.names)}: name it, as in {name}({self.level:g}, columns=[{one!r}])."
@@ -215,7 +235,7 @@ class CovariateShift(Thinning):
     level: Sigmas = 0.5
     columns: Columns = "numeric"
     direction: Literal["up", "down"] = "up"
-    applies_to: ClassVar[tuple[Kind, ...]] = ("number", "integer")
+    applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
 
     def dropping(self, values: Cells, column: ColumnProfile) -> tuple[NDArray[np.float64], float]:
         if not column.spread:
@@ -272,16 +292,8 @@ class ShuffledRows(Noise):
     spares: ClassVar[Spares] = "chance"
     whole: ClassVar[bool] = True
 
-    def touch(
-        self,
-        table: Table,
-        profile: Profile,
-        draw: Draw,
-        *,
-        row_id: str | int | None = None,
-        only: NDArray[np.bool_] | None = None,
-    ) -> Opened:
-        if self.level == 0 or table.rows < 2:
+    def _touch(self, table: Table, profile: Profile, draw: Draw, row_id: RowId, only: Only) -> Opened:
+        if table.rows < 2:
             return table, draw
         order = np.argsort(dataclasses.replace(draw, mirror=False).uniform("order"), kind="stable")
         rows = np.arange(table.rows)

@@ -1,4 +1,4 @@
-"""How the columns of a table go bad: lost, renamed, moved, swapped, in another unit, or in another type."""
+"""How the columns of a table go bad: lost, renamed, moved, swapped, or in another type."""
 
 import dataclasses
 import re
@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import MinLen
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from hormesis.columns import Cells, Table
+from hormesis.columns import Cells, Table, present_rows
 from hormesis.errors import SettingError
 from hormesis.key import Draw, lane
-from hormesis.noise.base import ColumnFraction, ColumnNoise, Columns, Positive, SchemaNoise, noise
+from hormesis.noise.base import EVERY, NUMERIC, ColumnFraction, Columns, SchemaNoise, noise
 from hormesis.noise.edits import misspell
-from hormesis.noise.where import Aim
 from hormesis.profile import ColumnProfile, Kind, Profile
 from hormesis.reshape import arranged, has_names, native_types, with_texts
 
-EVERY: tuple[Kind, ...] = ("number", "integer", "boolean", "category", "text", "datetime", "other")
-NUMERIC: tuple[Kind, ...] = ("number", "integer")
 Names = list[str | int]
 Rename = Literal["any", "upper", "lower", "snake", "camel", "kebab", "spaces", "prefix", "typo"]
 
@@ -59,7 +57,7 @@ class RenamedColumn(SchemaNoise):
     A style that would change nothing, or make two columns of one name, gives way to another one. A numbered column
     becomes text. Arrays have no names. Unit of `level`: fraction of columns.
 
-    Source: Polyzotis et al. (2018), data lifecycle challenges in production machine learning.
+    Source: Breck et al. (2019), data validation for machine learning.
 
     Examples
     --------
@@ -72,7 +70,7 @@ class RenamedColumn(SchemaNoise):
     level: ColumnFraction = 0.1
     columns: Columns = "any"
     style: Rename = "any"
-    prefix: str = "data."
+    prefix: Annotated[str, MinLen(1)] = "data."
     applies_to: ClassVar[tuple[Kind, ...]] = EVERY
 
     def alter(self, table: Table, chosen: list[int], hit: list[int], profile: Profile, draw: Draw) -> Table:  # noqa: ARG002
@@ -142,7 +140,7 @@ class SwappedColumns(SchemaNoise):
     The column names, their order and all types that models check stay, which makes this fault silent. A column that is
     the only one of its type stays. Unit of `level`: fraction of columns.
 
-    Source: Sculley et al. (2015), hidden technical debt in machine learning systems.
+    Source: Sculley et al. (2015), hidden technical debt in machine learning systems, unstable data dependencies.
 
     Examples
     --------
@@ -185,7 +183,7 @@ class NumbersAsText(SchemaNoise):
     read back, integers without decimals; missing stays missing. An array of numbers becomes one of objects.
     Unit of `level`: fraction of columns.
 
-    Source: Schelter et al. (2018), automating large-scale data quality verification.
+    Source: Kim et al. (2003), a taxonomy of dirty data.
 
     Examples
     --------
@@ -201,13 +199,12 @@ class NumbersAsText(SchemaNoise):
     applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
 
     def alter(self, table: Table, chosen: list[int], hit: list[int], profile: Profile, draw: Draw) -> Table:  # noqa: ARG002
-        types = native_types(table)
-        single = {j for j in hit if str(types[j]).lower() == "float32"}
+        types = [str(t).lower() for t in native_types(table)]
         numeric = [j for j in hit if table.dtype(j) in NUMERIC]
-        return with_texts(table, {j: _column_of(table, j, self._texts, j in single) for j in numeric})
+        return with_texts(table, {j: _column_of(table, j, self._texts, types[j]) for j in numeric})
 
-    def _texts(self, values: Cells, single: bool) -> list[str]:  # noqa: FBT001
-        numbers = (_shortest(values) if single else values).tolist()
+    def _texts(self, values: Cells, held: str) -> list[str]:
+        numbers = _shortest(values, held).tolist()
         if self.style == "thousands":
             return [f"{v:,}" for v in numbers]
         if self.style == "decimal comma":
@@ -238,7 +235,7 @@ class DateFormat(SchemaNoise):
     the column's zone; ``epoch seconds`` since 1970 in UTC; or any strftime format. Missing stays missing.
     Unit of `level`: fraction of columns.
 
-    Source: Schelter et al. (2018), automating large-scale data quality verification.
+    Source: Kim et al. (2003), a taxonomy of dirty data.
 
     Examples
     --------
@@ -266,36 +263,6 @@ class DateFormat(SchemaNoise):
             return self.format
         clock = " %H:%M:%S" if (column.points % DAY).any() else ""
         return DATES[self.format] + clock + ("%z" if zone else "")
-
-
-@noise
-class UnitChange(ColumnNoise):
-    """Multiply whole columns by a constant, as a feed that went from inches to centimetres or to thousands does.
-
-    All cells of a hit column become `factor` times their value; names and types stay, integers are rounded and held within
-    their range. Unit of `level`: fraction of columns.
-
-    Source: Polyzotis et al. (2018), data lifecycle challenges in production machine learning.
-
-    Examples
-    --------
-    >>> UnitChange(1.0, factor=2.54).apply(np.array([[10.0], [20.0]])).ravel()
-    array([25.4, 50.8])
-    """
-
-    level: ColumnFraction = 0.1
-    columns: Columns = "numeric"
-    factor: Positive = 2.54
-    applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
-
-    def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
-        if draw.coin("hit") < self.level:
-            values = table.numbers(j)
-            scaled = self.column(values, column, draw)
-            table.replace(j, scaled if aim.only is None else np.where(aim.only, scaled, values))
-
-    def column(self, values: NDArray[np.float64], column: ColumnProfile, draw: Draw) -> NDArray[np.float64]:  # noqa: ARG002
-        return values * self.factor
 
 
 def _shuffled(table: Table, js: list[int], draw: Draw) -> list[int]:
@@ -337,16 +304,17 @@ STYLES: dict[str, Callable[[str, str, Draw], str]] = {
 
 def _column_of(table: Table, j: int, write: Callable[..., Any], *settings: Any) -> NDArray[Any]:
     """Return the present cells of a column as text, None where missing."""
-    gone = table.missing(j)
-    rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+    rows = present_rows(table, j)
     out = np.full(table.rows, None, object)
     out[rows] = write(table.pick(j, rows), *settings) if rows.size else []
     return out
 
 
-def _shortest(values: Cells) -> NDArray[np.float64]:
-    """Return single-precision numbers as doubles that are written as briefly as the single ones."""
-    return values.astype(np.float32).astype(str).astype(np.float64)
+def _shortest(values: Cells, held: str) -> Cells:
+    """Return numbers that were held in half or single precision as doubles that are written as briefly."""
+    if held not in ("float16", "float32"):
+        return values
+    return values.astype(held).astype(str).astype(np.float64)
 
 
 def _formatted(nanoseconds: Cells, pattern: str, zone: str | None) -> Any:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from hormesis.columns import MISSING, Cells, Missing
 from hormesis.key import Draw
-from hormesis.noise.base import CellNoise, Columns, Fraction, Positive, Spares, noise
+from hormesis.noise.base import EVERY, NUMERIC, CellNoise, Columns, Fraction, Positive, Spares, noise
+from hormesis.noise.digits import scaled_by
+from hormesis.noise.units import Factor
 from hormesis.noise.where import Where
-from hormesis.profile import ColumnProfile, Kind
-
-NUMERIC: tuple[Kind, ...] = ("number", "integer")
+from hormesis.profile import ColumnProfile, Kind, Profile
 
 
 @noise
@@ -35,17 +35,13 @@ class MissingValues(CellNoise):
     level: Fraction = 0.1
     columns: Columns = "any"
     where: Where = Where()
-    applies_to: ClassVar[tuple[Kind, ...]] = (
-        "number",
-        "integer",
-        "boolean",
-        "category",
-        "text",
-        "datetime",
-        "other",
-    )
-
+    applies_to: ClassVar[tuple[Kind, ...]] = EVERY
     reads: ClassVar[bool] = False
+
+    def _column(self, profile: Profile, name: str | int) -> ColumnProfile:
+        """Return what is known of a column: nothing, which spares learning it, unless its own values decide."""
+        own = self.where.mechanism == "MNAR"
+        return profile[name] if own else ColumnProfile(name, "other", 0, 0.0)
 
     def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Missing:  # noqa: ARG002
         return MISSING
@@ -193,7 +189,7 @@ class UnitErrors(CellNoise):
 
     level: Fraction = 0.05
     columns: Columns = "numeric"
-    factors: Annotated[tuple[Positive, ...], MinLen(1)] = (10.0, 100.0, 1000.0)
+    factors: Annotated[tuple[Factor, ...], MinLen(1)] = (10.0, 100.0, 1000.0)
     where: Where = Where()
     spares: ClassVar[Spares] = "values"
     applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
@@ -201,7 +197,7 @@ class UnitErrors(CellNoise):
     def cells(self, values: Cells, column: ColumnProfile, draw: Draw) -> Cells:  # noqa: ARG002
         factors = np.asarray(self.factors, np.float64)
         factor: NDArray[np.float64] = factors[draw.integers(factors.size, "factor")]
-        return values * factor
+        return scaled_by(factor, values)
 
 
 @noise

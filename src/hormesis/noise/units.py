@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt, Interval, Predicate
+from pydantic import AfterValidator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,22 @@ class Unit:
             return f"a fraction of {self.of}, 0 to 1"
         return f"a number of {self.of}, 0 or more"
 
+    def mend(self, value: object) -> str:
+        """Return a question after the level that was meant, where it seems to be given in percent."""
+        if self.name != "fraction" or not isinstance(value, int | float) or not 1 < value <= 100:
+            return ""
+        return f" Did you mean {value / 100:g}?"
+
+
+def _scales(factor: float) -> bool:
+    return factor != 1
+
+
+def _checked(factor: float) -> float:
+    if not _scales(factor):
+        raise ValueError("a factor other than 1, which changes nothing")
+    return factor
+
 
 Fraction = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "cells")]
 LabelFraction = Annotated[float, Interval(ge=0, le=1), Unit("fraction", "labels")]
@@ -30,6 +47,7 @@ Sigmas = Annotated[float, Ge(0), Unit("sigma", "robust standard deviations of th
 Relative = Annotated[float, Ge(0), Unit("relative", "relative standard deviations")]
 Epsilons = Annotated[float, Ge(0), Unit("epsilon", "spreads of the training data")]
 Positive = Annotated[float, Gt(0)]
+Factor = Annotated[float, Gt(0), AfterValidator(_checked), Predicate(_scales)]
 Columns = str | tuple[str | int, ...]
 
 

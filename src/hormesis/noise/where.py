@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Interval
 from numpy.typing import NDArray
-from pydantic import ConfigDict, model_validator
-from pydantic.dataclasses import dataclass
+from pydantic import model_validator
 
-from hormesis.columns import Table
+from hormesis.columns import Table, present_rows
 from hormesis.errors import SettingError, listed, nearest
 from hormesis.key import Draw, Lanes
 from hormesis.noise.rowids import value_lanes
 from hormesis.profile import ColumnProfile, Profile
+from hormesis.records import record
 
 _DEVIATION = float(np.sqrt(12))  # of a uniform on (0, 1) it is 1 / this
 
@@ -27,14 +27,15 @@ class Aim:
     shared: Lanes | None = None
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+@record
 class Where:
     """Which cells a noise hits, at an expected rate that stays exactly the level.
 
     MCAR: every present cell alike. MAR: by the rank of another column (`driver`) in its training distribution.
     MNAR: by the rank of the cell's own value. The probability of a cell is logistic, sigmoid(a + strength * z),
-    with z the standardised rank (mean 0, deviation 1; categories rank from common to rare; a missing driver
-    counts as average) and `a` solved so that the mean over the training distribution is the level. Strength 0 is
+    with z = sqrt(12) * (r - 1/2) and r the mid-rank, 0 to 1 (z has mean 0, and deviation 1 where values do not repeat;
+    categories rank from common to rare; a missing driver counts as average), and `a` solved so that the mean over the
+    training distribution is the level. Strength 0 is
     MCAR; 2 is strong; a negative strength hits low values.
 
     Cells also go bad together. `burst`: runs of that many consecutive row ids (positions, or an integer id column) are
@@ -96,8 +97,7 @@ class Where:
         """Return each row's probability, given the driver in an open table."""
         j = _position(table, "driver", self.driver)
         column = profile[table.names[j]]
-        gone = table.missing(j)
-        present = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+        present = present_rows(table, j)
         z = np.zeros(table.rows)
         z[present] = ranks(column, table.pick(j, present))
         return self._probability(level, z, column, column.missing_rate if column.count else 1.0)

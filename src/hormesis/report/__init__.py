@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from hormesis.files import write_aside
+from hormesis.files.aside import write_aside
 from hormesis.proof import HardenResult
 from hormesis.results import StressResult
 

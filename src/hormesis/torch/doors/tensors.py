@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hormesis.arrays import ArrayTable
-from hormesis.columns import Cells, DType, Missing, Rows
+from hormesis.columns import Cells, DType, Missing, Rows, Tally
 from hormesis.errors import DataError
 from hormesis.key import Draw
 from hormesis.noise.base import Noise
@@ -76,6 +76,9 @@ class TensorTable:
 
     def pick(self, j: int, rows: Rows) -> Cells:  # noqa: D102
         return self.host.pick(j, rows)
+
+    def tally(self, j: int) -> Tally:  # noqa: D102
+        return self.host.tally(j)
 
     def put(self, j: int, rows: Rows, values: Cells | Missing) -> None:  # noqa: D102
         self.host.put(j, rows, values)

@@ -1,8 +1,6 @@
-"""Files written whole or not at all, and the versions that computed them."""
+"""Files written whole or not at all."""
 
 import os
-import platform
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +9,6 @@ from pathlib import Path
 from hormesis.errors import DataError, SettingError
 
 _LONGEST = 255  # bytes of a file name
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed a result."""
-    from importlib.metadata import version
-
-    packages = ("hormesis", "numpy", "pandas", "scikit-learn", "skrub")
-    return {
-        "python": platform.python_version(),
-        **{p: version(p) for p in packages},
-        "platform": sys.platform,
-    }
 
 
 def check_writable(*paths: Path | None) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hormesis.csv_files import readable
 from hormesis.errors import DataError
+from hormesis.files.csv import readable
 
 _BUFFER = 1 << 20  # column chunks are read through a buffer: one row group may hold the whole file
 _CODECS = {"UNCOMPRESSED": "NONE", "LZ4_RAW": "LZ4", "LZ4_HADOOP": "LZ4"}

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -117,7 +118,7 @@ class _File:
 
         return pd.read_csv(
             self.path if source is None else source, sep=self.separator, decimal=decimal, skipinitialspace=True,
-            low_memory=False, compression="gzip" if self.path.suffix == ".gz" else None, **settings,
+            low_memory=False, compression="gzip" if self.path.suffix == ".gz" else None, **_exact(pd), **settings,
         )  # fmt: skip
 
     def survey(self, rows: int, decimals: tuple[str, ...], *, show: bool | None) -> Iterator[tuple[Any, ...]]:
@@ -151,6 +152,12 @@ class _File:
         if not self.header or self.header[0] or not frame.shape[1]:
             return False
         return bool(frame.iloc[:, 0].tolist() == list(range(start, start + len(frame))))
+
+
+def _exact(pandas: Any) -> dict[str, str]:
+    """Return what makes pandas before 3.1 read numbers to their last bit; later ones do so by themselves."""
+    release = tuple(map(int, pandas.__version__.split(".")[:2]))
+    return {"float_precision": "round_trip"} if release < (3, 1) else {}
 
 
 class _Found:
@@ -199,7 +206,16 @@ def _kind(series: Any) -> str:
         return "negative" if (series < 0).any() else "int64"
     if kind in "ub":
         return "uint64" if kind == "u" else "bool"
-    return {"boolean": "boolean", "integer": "huge"}.get(infer_dtype(series, skipna=True), "str")
+    found = infer_dtype(series, skipna=True)
+    if found == "string" and _whole(series.dropna()):
+        return "huge"
+    return {"boolean": "boolean", "integer": "huge"}.get(found, "str")
+
+
+def _whole(texts: Any) -> bool:
+    """Tell whole numbers, with gaps, that pandas left as text, as no integer type holds them all."""
+    digits = r"\s*([+-]?\d+\s*)?"
+    return re.fullmatch(digits, texts.iloc[0]) is not None and bool(texts.str.fullmatch(digits).all())
 
 
 def _join(a: str, b: str) -> str:
@@ -209,7 +225,7 @@ def _join(a: str, b: str) -> str:
         return a
     if "empty" in kinds:
         (other,) = kinds - {"empty"}
-        return {"int64": "float64", "negative": "float64", "bool": "boolean", "uint64": "str"}.get(
+        return {"int64": "float64", "negative": "float64", "bool": "boolean", "uint64": "huge"}.get(
             other, other
         )
     if kinds <= set(_TRUTHS):
@@ -220,7 +236,7 @@ def _join(a: str, b: str) -> str:
         return "float64"
     if kinds == {"int64", "negative"}:
         return "negative"
-    return "huge" if "huge" in kinds else "str" if "negative" in kinds else "uint64"
+    return "huge" if kinds & {"huge", "negative"} else "uint64"
 
 
 class CsvSink:

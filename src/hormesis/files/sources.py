@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hormesis.csv_files import CsvTable, read_csv, readable
 from hormesis.errors import DataError, listed, nearest
-from hormesis.parquet_files import ParquetTable
+from hormesis.files.csv import CsvTable, read_csv, readable
+from hormesis.files.parquet import ParquetTable
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 

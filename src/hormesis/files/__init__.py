@@ -1,0 +1,1 @@
+"""Files: tables in, whole or in pieces; results out, whole or not at all."""
