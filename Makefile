@@ -38,6 +38,7 @@ check: $(DEV)/.made ## Lint, format, types, floors
 
 bench: $(DEV)/.made ## Time the noises against plain NumPy and torch, as ratios in one run
 	$(DEV)/bin/python bench/apply.py
+	$(DEV)/bin/python bench/fast.py
 	$(DEV)/bin/python bench/device.py
 	$(DEV)/bin/python bench/torch_peers.py
 

@@ -160,6 +160,7 @@ def test_a_burst_needs_ids_with_neighbours():
         pd.Series(np.arange(3000) % 100).astype(str).astype("category"),
         pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(3000) % 100, unit="D"),
         pd.Series(np.where(np.arange(3000) % 100 == 0, None, np.arange(3000) % 100)).astype("Int64"),
+        pd.Series(np.where(np.arange(3000) % 100 == 0, None, np.arange(3000) % 100)).astype("float64"),
     ],
     ids=lambda v: str(v.dtype),
 )
@@ -175,7 +176,7 @@ def test_a_group_goes_bad_as_one_in_each_column(site):
 
 def test_a_group_of_fractions_and_an_unknown_group_are_refused():
     frame = pd.DataFrame({"site": [0.5, 1.5], "a": 1.0})
-    with pytest.raises(RowIdError, match="holds number values"):
+    with pytest.raises(RowIdError, match="holds fractions"):
         MissingValues(0.5, where=Where(group="site")).apply(frame)
     with pytest.raises(SettingError, match="Did you mean `site`"):
         MissingValues(0.5, where=Where(group="sites")).apply(frame)

@@ -43,14 +43,15 @@ def value_lanes(table: Table, j: int) -> Lanes:
     Raises
     ------
     RowIdError
-        A column of fractions or of things without names.
+        A column of fractions or of things without names; whole numbers may stand as floats, as pandas writes them with gaps.
     """
     rows, dtype = present_rows(table, j), table.dtype(j)
-    if dtype in ("number", "other"):
-        raise RowIdError(
-            f"Column `{table.names[j]}` holds {dtype} values: a group is named by text, a whole number, a date or a boolean."
-        )
     values = table.pick(j, rows)
+    if dtype == "other" or (dtype == "number" and (values != np.rint(values)).any()):
+        raise RowIdError(
+            f"Column `{table.names[j]}` holds {'fractions' if dtype == 'number' else 'other values'}: "
+            "a group is named by text, a whole number, a date or a boolean."
+        )
     out = np.zeros(table.rows, np.uint64)
     out[rows] = (
         _text_lanes(list(map(str, values))) if values.dtype.kind == "O" else lane(values.astype(np.int64))
