@@ -351,6 +351,7 @@ def test_noise_of_whole_columns_is_refused(schema_noise):
 
 
 def test_nets_whose_epochs_have_the_rows_of_the_table_refuse_noise_of_rows():
+    pytest.importorskip("torch")
     nets = pytest.importorskip("hormesis.torch.nets.estimators")
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
     with pytest.raises(
