@@ -270,8 +270,8 @@ class UnseenCategory(WritingNoise):
     """Replace categories by ones that training never saw, as new products, new codes and new countries are.
 
     A hit cell becomes one of `values` new categories, each alike: ``unseen-1``, ``unseen-2`` and so on, but none that
-    the training data have. Categorical columns get longer lists of categories. Unit of `level`: fraction of present
-    cells.
+    the training data have. Categorical columns get longer lists of categories; categories that are not text stay.
+    Unit of `level`: fraction of present cells.
 
     Source: Breck et al. (2019), data validation for machine learning.
 
