@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from hormesis.columns import Table
 from hormesis.errors import RecipeError, listed
-from hormesis.frames import for_models, open_table, share_by_column
+from hormesis.frames import for_models, open_table
 from hormesis.key import Draw, key
 from hormesis.noise import Noise
 from hormesis.noise.base import Opened, draw_of, profile_for
@@ -35,7 +35,7 @@ class Recipe:
         The seed that `apply` uses unless it is given another.
     rules : sequence of Rule or plain data, or one of them
         What keeps rows plausible (`hormesis.rules`): a row that kept a rule keeps it after each step, or a warning says
-        how many rows do not.
+        how many rows do not. None given: those that the steps bring along from another recipe.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class Recipe:
         rules: Rule | Mapping[str, Any] | Sequence[Rule | Mapping[str, Any]] = (),
     ) -> None:
         several = [rules] if isinstance(rules, Rule | Mapping | str) else rules
-        self.rules = tuple(read_rule(rule) for rule in several)
+        said = tuple(read_rule(rule) for rule in several)
         made: list[Step] = []
         for step in _given(steps):
             if not isinstance(step, Noise | Step):
@@ -76,6 +76,7 @@ class Recipe:
             raise RecipeError(
                 f"Two steps are named {listed(repeated)}: give each its own name, as it addresses the noise."
             )
+        self.rules = said or tuple(dict.fromkeys(rule for step in made for rule in step.rules))
         self.steps = tuple(dataclasses.replace(s, rules=s.rules or self.rules) for s in made)
         self.seed = seed
 
@@ -133,8 +134,9 @@ class Recipe:
 
     @property
     def labels(self) -> "Recipe":
-        """The steps that change labels."""
-        return Recipe([s for s in self.steps if s.noise.changes == "labels"], self.seed)
+        """The steps that change labels, without the rules, which speak of features."""
+        labels = [s for s in self.steps if s.noise.changes == "labels"]
+        return Recipe([dataclasses.replace(s, rules=()) for s in labels], self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain data."""
@@ -229,9 +231,3 @@ def noisy(
     own, mirror = repeat_seed(seed, repeat)
     table, _ = step.touch(table, profile, draw_of(table, own, mirror=mirror))
     return for_models(table.close(), table.widened), table.widened
-
-
-def rates(before: Any, after: Any) -> dict[str | int, float]:
-    """Return the share of really changed cells of each column that changed at all."""
-    shares = share_by_column(before, after, range(len(open_table(before).names)))
-    return {name: share for name, share in shares.items() if share}

@@ -10,7 +10,7 @@ from annotated_types import MinLen
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, model_validator
 
-from hormesis.columns import DType, Table
+from hormesis.columns import DType, Table, present_rows
 from hormesis.errors import SettingError, listed, nearest
 from hormesis.records import record
 
@@ -195,12 +195,11 @@ def numbers(table: Table, rule: Rule) -> list[Masked]:
     out = []
     for name in rule.columns:
         j = table.names.index(name)
-        gone = table.missing(j)
-        rows = np.arange(table.rows) if gone is None else np.flatnonzero(~gone)
+        rows = present_rows(table, j)
         picked = table.pick(j, rows)
-        values = np.zeros(table.rows, picked.dtype)
-        values[rows] = picked
-        out.append(np.ma.MaskedArray(values, mask=np.zeros(table.rows, bool) if gone is None else gone))
+        column: Masked = np.ma.MaskedArray(np.zeros(table.rows, picked.dtype), mask=True)
+        column[rows] = picked
+        out.append(column)
     return out
 
 

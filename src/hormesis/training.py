@@ -226,7 +226,7 @@ class Plan:
         return cls(
             Recipe(features, recipe.seed, recipe.rules),
             Recipe([s for s in labels if s not in smooth], recipe.seed),
-            Recipe(by_label, recipe.seed),
+            Recipe([dataclasses.replace(s, rules=()) for s in by_label], recipe.seed),
             smoothing=1 - sure,
         )
 

@@ -13,7 +13,7 @@ from hormesis.frames import changed
 from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, Outliers, Typos
 from hormesis.notation import schema
 from hormesis.profile import Profile
-from hormesis.recipe import Recipe, noisy, rates, repeat_seed
+from hormesis.recipe import Recipe, noisy, repeat_seed
 from hormesis.step import Step
 
 FRAME = pd.DataFrame({"x": np.random.default_rng(0).normal(size=4000), "y": np.arange(4000) % 7})
@@ -132,11 +132,6 @@ def test_repeats_come_in_antithetic_pairs():
     np.testing.assert_allclose(moves[0], -moves[1], atol=1e-12)
     np.testing.assert_allclose(moves[2], -moves[3], atol=1e-12)
     assert not np.allclose(moves[0], moves[2])
-
-
-def test_rates_tell_what_really_changed():
-    out = MissingValues(0.3, columns=["x"]).apply(FRAME)
-    assert rates(FRAME, out) == {"x": out["x"].isna().mean()}
 
 
 def test_features_and_labels_are_told_apart():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hormesis.errors import RecipeError, SettingError
-from hormesis.noise import GaussianNoise, MissingValues, Outliers
+from hormesis.noise import GaussianNoise, LabelFlips, MissingValues, Outliers
 from hormesis.profile import Profile
 from hormesis.recipe import Recipe, noisy
 from hormesis.rules import AtMost, RuleWarning, Sum, Within, broken
@@ -96,6 +96,16 @@ def test_rules_travel_with_the_recipe(rules):
     names = {"Recipe": Recipe, "GaussianNoise": GaussianNoise, "Within": Within, "AtMost": AtMost, "Sum": Sum}
     assert eval(repr(recipe), names) == recipe
     assert recipe != Recipe([GaussianNoise(0.1)], seed=3, rules=[Within("age", low=1)])
+
+
+def test_steps_of_a_recipe_bring_their_rules_into_another():
+    """As the search for a dose does, whose recipe is written to a file."""
+    recipe = Recipe([GaussianNoise(0.1), LabelFlips(0.1)], rules=RULES)
+    for other in (Recipe(recipe), Recipe([step.at(0.2) for step in recipe.steps])):
+        assert other.rules == RULES
+        assert Recipe.from_yaml(other.to_yaml()).rules == RULES
+        assert other.labels.rules == ()
+        assert other.labels.apply(np.array([0, 1] * 20)).size == 40
 
 
 def test_rules_hold_in_stress_tests_and_training_copies():

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 import hormesis
 from hormesis import NoisyTraining
 from hormesis.errors import DataError, SettingError
-from hormesis.frames import changed, share_changed
+from hormesis.frames import changed, share_by_column, share_changed
 from hormesis.noise import (
     CATALOGUE,
     DateFormat,
@@ -23,7 +23,7 @@ from hormesis.noise import (
     UnitChange,
 )
 from hormesis.profile import Profile
-from hormesis.recipe import Recipe, rates
+from hormesis.recipe import Recipe
 
 FRAME = pd.DataFrame(
     {
@@ -217,11 +217,13 @@ def test_measures_of_change_find_columns_by_name():
     gone, renamed = MissingColumn(1.0, columns=("age",)), RenamedColumn(1.0, columns=("age",))
     for noise in (gone, renamed):
         out = noise.apply(FRAME)
-        assert rates(FRAME, out) == {"age": 1.0}
+        assert share_by_column(FRAME, out, range(FRAME.shape[1])) == {"age": 1.0} | {
+            n: 0.0 for n in FRAME if n != "age"
+        }
         assert noise.reach(FRAME) == {"age": 1.0}
     text = NumbersAsText(1.0, columns=("capital gain",)).apply(FRAME)
     assert changed(FRAME, text)[:, 0].tolist() == [True, False, True, True]
-    assert rates(FRAME, ReorderedColumns(1.0).apply(FRAME)) == {}
+    assert not changed(FRAME, ReorderedColumns(1.0).apply(FRAME)).any()
 
 
 def test_later_noises_of_columns_pass_over_those_that_are_gone():
