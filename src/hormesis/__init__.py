@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hormesis.display import RobustnessCurveDisplay as RobustnessCurveDisplay
     from hormesis.frames import changed as changed
     from hormesis.guard import Guard as Guard
     from hormesis.hard_examples import hardness as hardness
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
     from hormesis.recipe import Recipe as Recipe
     from hormesis.results import StressResult as StressResult
     from hormesis.robust import robust_scorer as robust_scorer
+    from hormesis.scenario import ScenariosResult as ScenariosResult
+    from hormesis.scenario import scenarios as scenarios
     from hormesis.step import Step as Step
     from hormesis.stressing import stress as stress
+    from hormesis.thresholds import Thresholds as Thresholds
     from hormesis.training import NoisyTraining as NoisyTraining
 
 __version__ = "0.1.0"
@@ -25,12 +29,16 @@ _WHERE = {
     "NoisyTraining": "training",
     "Profile": "profile",
     "Recipe": "recipe",
+    "RobustnessCurveDisplay": "display",
+    "ScenariosResult": "scenario",
     "Step": "step",
     "StressResult": "results",
+    "Thresholds": "thresholds",
     "changed": "frames",
     "harden": "hardening",
     "hardness": "hard_examples",
     "robust_scorer": "robust",
+    "scenarios": "scenario",
     "stress": "stressing",
 }
 __all__ = [
@@ -39,12 +47,16 @@ __all__ = [
     "NoisyTraining",
     "Profile",
     "Recipe",
+    "RobustnessCurveDisplay",
+    "ScenariosResult",
     "Step",
     "StressResult",
+    "Thresholds",
     "changed",
     "harden",
     "hardness",
     "robust_scorer",
+    "scenarios",
     "stress",
 ]
 

@@ -1,12 +1,14 @@
 """Where a model breaks, read from the drops at the levels of a curve and their intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hormesis import statistics
 from hormesis.results import BreakPoint
 from hormesis.scoring import Scorer
+from hormesis.statistics.search import Outcome, break_interval
+from hormesis.step import Step
 
 
 def break_point_of(
@@ -20,6 +22,7 @@ def break_point_of(
     unit: str,
     scorer: Scorer,
     max_drop: float,
+    whole: bool = False,
 ) -> BreakPoint:
     """Read passes from clean and failures from the top; a level at which the model raises has failed."""
     reason = scorer.too_few(max_drop)
@@ -40,4 +43,40 @@ def break_point_of(
         reason=reason,
         raises=errors[fails] if broken else None,
         failed_below=tuple(levels[i] for i in range(fails) if lower[i] > max_drop),
+        whole=whole,
+    )
+
+
+def searched_point(
+    levels: Sequence[float],
+    outcome: Outcome,
+    errors: Mapping[float, str | None],
+    *,
+    model: str,
+    step: Step,
+    scorer: Scorer,
+    max_drop: float,
+) -> BreakPoint:
+    """Read what an early-stopped search knows; one that was cut short knows less, and no level passes by that."""
+    reason = scorer.too_few(max_drop)
+    low, high = break_interval(levels, outcome, max_drop)
+    broken = reason is None and outcome.fails < len(levels)
+    return BreakPoint(
+        model=model,
+        noise=step.name,
+        scoring=scorer.name,
+        unit=step.noise.unit,
+        tested_to=levels[-1],
+        passes_to=levels[outcome.passes] if outcome.passes >= 0 and reason is None else 0.0,
+        fails_from=levels[outcome.fails] if broken else None,
+        low=low if reason is None else 0.0,
+        high=high if broken else None,
+        reason=reason,
+        raises=errors.get(levels[outcome.fails]) if broken else None,
+        failed_below=tuple(
+            levels[j]
+            for j, seen in sorted(outcome.seen.items())
+            if seen.word == "fails" and j < outcome.fails
+        ),
+        whole=step.noise.by_columns,
     )

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hormesis.errors import HormesisError, SettingError
+from hormesis.console import check_folder, finish, levels_of, noises_of, say, show, trained, write_folder
+from hormesis.errors import HormesisError
 from hormesis.files.aside import check_writable
 
 # typer keeps click inside itself in some versions and beside it in others
@@ -70,6 +71,9 @@ MaxRows = Annotated[int, typer.Option(min=0, help="Use at most this many rows, a
 Budget = Annotated[
     float | None, typer.Option(help="Seconds after which nothing new is started.", show_default=False)
 ]
+Groups = Annotated[
+    str | None, typer.Option(help="The column that says which rows belong together.", show_default=False)
+]
 Seed = Annotated[int, typer.Option(help="Seed of noise, sample and split.")]
 Json = Annotated[
     Path | None, typer.Option("--json", help="Write the result as JSON; - prints it instead of the words.")
@@ -90,42 +94,62 @@ def stress(
     recipe: RecipeFile = None,
     scoring: Scorers = None,
     levels: Levels = None,
+    resolution: Annotated[int, typer.Option(min=1, help="Levels that the search tells apart.")] = 12,
     max_drop: MaxDrop = 0.05,
-    repeats: Annotated[int, typer.Option(min=1, help="Draws of the noise per level.")] = 1,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Draws of the noise per level. Default: by rows and noise.")
+    ] = None,
+    groups: Groups = None,
+    by_column: Annotated[bool, typer.Option("--by-column", help="Test every column alone too.")] = False,  # noqa: FBT002
     max_rows: MaxRows = 10_000,
     budget: Budget = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep every answer in this file: a killed run goes on from there.")
+    ] = None,
+    plan: Annotated[  # noqa: FBT002 (a flag of the command line)
+        bool, typer.Option("--plan", help="Say what would be run, how many rows and how long; run nothing.")
+    ] = False,
+    thresholds: Annotated[
+        Path | None, typer.Option(help="Write the break points as limits for data, YAML.")
+    ] = None,
     jobs: Jobs = None,
     seed: Seed = 0,
     json: Json = None,
     html: Html = None,
 ) -> int:
-    """Score a model under every noise and level: what it passes, where it fails.
+    """Score a model under every noise: what it passes, where it fails.
 
-    Without --model, the default model is trained on three quarters of the rows (half of a small table) and tested on
-    the rest.
+    Without --levels the break point is searched, each level on as few rows as decide it. Without --model, the default
+    model is trained on three quarters of the rows (half of a small table) and tested on the rest.
     """
+    from hormesis.engine.store import Store
     from hormesis.files.sources import read
     from hormesis.stressing import stress as run
 
-    check_writable(json, html)
+    check_writable(json, html, thresholds)
+    if store is not None:
+        Store.open(store).close()
+    noises, grid = noises_of(noise, recipe), levels_of(levels)
     source = read(data, target)
-    fitted, X, y, profile, how = _trained(source, model, trust, seed)
-    _say(
+    fitted, X, y, profile, how = trained(source, model, trust, seed, groups)
+    say(
         f"{source.name}: {len(source.X):,} rows, {source.X.shape[1]} columns, target {source.target}",
         *source.notes,
         how,
     )
     result = run(
-        fitted, X, y, noises=_noises(noise, recipe), levels=_levels(levels), scoring=scoring or None, max_drop=max_drop,
-        repeats=repeats, max_rows=max_rows or None, budget=budget, n_jobs=jobs, profile=profile, seed=seed, progress=True,
+        fitted, X, y, noises=noises, levels=grid, resolution=resolution,
+        scoring=scoring or None, max_drop=max_drop, repeats=repeats, groups=groups, by_column=by_column,
+        max_rows=max_rows or None, budget=budget, n_jobs=jobs, store=store, dry_run=plan, profile=profile, seed=seed,
+        progress=True,
     )  # fmt: skip
-    words = [f"{', '.join(result.scoring)} on {result.provenance.sampled}, tolerated drop {max_drop:g}:"]
-    words += [f"  note: {n}" for n in result.notes]
-    clean = {
-        (c.model, c.scoring): f"  clean {c.scoring} {c.clean:.3f} [{c.clean_low:.3f}, {c.clean_high:.3f}]"
-        for c in result.curves
-    }
-    return _finish(result, [*words, *clean.values(), *("  " + v for v in result.verdicts())], json, html)
+    if plan:
+        for line in result.words():
+            show(line)
+        return 0
+    if thresholds is not None:
+        result.thresholds().to_yaml(thresholds)
+    return finish(result, result.lines(), json, html)
 
 
 @app.command(epilog="Example: hormesis harden churn.csv --target churned --out hardened/ --html report.html")
@@ -165,24 +189,61 @@ def harden(
     from hormesis.model_files import load_model
 
     check_writable(json, html)
-    _folder(out)
+    check_folder(out)
     source = read(data, target)
-    _say(
+    say(
         f"{source.name}: {len(source.X):,} rows, {source.X.shape[1]} columns, target {source.target}",
         *source.notes,
     )
     given = load_model(model, trust) if model else None
     result = run(
-        given, source.X, source.y, noises=_noises(noise, recipe), levels=_levels(levels), scoring=scoring,
+        given, source.X, source.y, noises=noises_of(noise, recipe), levels=levels_of(levels), scoring=scoring,
         max_clean_drop=max_clean_drop, max_drop=max_drop, copies=copies, max_rows=max_rows or None,
         search_rows=search_rows or None, budget=budget, n_jobs=jobs, seed=seed, progress=True,
     )  # fmt: skip
-    files = _write_folder(result, out) if out else []
+    files = write_folder(result, out) if out else []
     head = [
         f"{result.scoring} on {result.proof.provenance.sampled}",
         *(f"  note: {n}" for n in result.proof.notes),
     ]
-    return _finish(result, [*head, *files, *result.words()], json, html)
+    return finish(result, [*head, *files, *result.words()], json, html)
+
+
+@app.command(epilog="Example: hormesis scenarios sklearn:breast_cancer --noise LabelFlips --levels 0.1,0.3")
+def scenarios(
+    data: Data,
+    target: Target = None,
+    noise: NoiseNames = None,
+    recipe: RecipeFile = None,
+    scoring: Scorers = None,
+    levels: Levels = None,
+    groups: Groups = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Draws of the noise, each with a fit of its own.")] = 3,
+    max_drop: MaxDrop = 0.05,
+    max_rows: MaxRows = 20_000,
+    jobs: Jobs = None,
+    seed: Seed = 0,
+    json: Json = None,
+) -> int:
+    """Tell what noise costs in the test rows only, in the training rows only, and in both.
+
+    The default model, gradient-boosted trees on the raw table, is fitted anew for every noise, level and draw.
+    """
+    from hormesis.files.sources import read
+    from hormesis.scenario import scenarios as run
+
+    check_writable(json)
+    source = read(data, target)
+    say(
+        f"{source.name}: {len(source.X):,} rows, {source.X.shape[1]} columns, target {source.target}",
+        *source.notes,
+    )
+    result = run(
+        None, source.X, source.y, noises=noises_of(noise, recipe), levels=levels_of(levels), scoring=scoring or None,
+        groups=groups, repeats=repeats, max_drop=max_drop, max_rows=max_rows or None, n_jobs=jobs, seed=seed,
+        progress=True,
+    )  # fmt: skip
+    return finish(result, result.words(), json, None)
 
 
 @app.command(epilog="Example: hormesis apply clean.csv --recipe recipe.yaml --out noisy.csv")
@@ -216,10 +277,10 @@ def apply(
         data, Recipe.load(recipe), out, seed=seed, profile=load_profile(profile) if profile else None,
         train=train, row_id=row_id, target=target, progress=True,
     )  # fmt: skip
-    _say(*done.notes)
+    say(*done.notes)
     for line in done.words():
-        _print(line)
-    _print(f"{out}: {done.rows_after:,} rows")
+        show(line)
+    show(f"{out}: {done.rows_after:,} rows")
 
 
 @app.command()
@@ -232,7 +293,7 @@ def noises(
     from hormesis.listing import all_noises, one_noise
 
     for line in one_noise(name) if name else all_noises():
-        _print(line)
+        show(line)
 
 
 @recipes.command()
@@ -242,8 +303,8 @@ def check(file: Annotated[Path, typer.Argument(help="A recipe, YAML or JSON.")])
 
     made = Recipe.load(file)
     for step in made.steps:
-        _print(f"{step.name}: {step.noise!r}")
-    _print(f"{file}: {len(made.steps)} steps, no mistakes")
+        show(f"{step.name}: {step.noise!r}")
+    show(f"{file}: {len(made.steps)} steps, no mistakes")
 
 
 @recipes.command()
@@ -253,7 +314,7 @@ def schema() -> None:
 
     from hormesis.notation import schema as made
 
-    _print(json.dumps(made(), indent=1))
+    show(json.dumps(made(), indent=1))
 
 
 def main() -> None:
@@ -277,86 +338,3 @@ def main() -> None:
         sys.stderr.write(f"hormesis: {type(error).__name__}: {error}. Set HORMESIS_DEBUG=1 to see where.\n")
         code = 2
     sys.exit(code or 0)
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        sys.stderr.write(line + "\n")
-
-
-def _folder(path: Path | None) -> None:
-    if path is not None and path.exists() and not path.is_dir():
-        raise SettingError(f"`--out {path}` is a file; give a folder.")
-
-
-def _trained(
-    source: Any, model: str | None, trust: list[str] | None, seed: int
-) -> tuple[Any, Any, Any, Any, str]:
-    from hormesis.model_files import load_model
-
-    if model:
-        return load_model(model, trust), source.X, source.y.to_numpy(), None, f"model: {model}"
-    from hormesis.hardening import train_default
-
-    return train_default(source.X, source.y, seed)
-
-
-def _noises(names: list[str] | None, recipe: Path | None) -> Any:
-    if names and recipe:
-        raise SettingError("Give --noise or --recipe, not both.")
-    if recipe:
-        from hormesis.recipe import Recipe
-
-        return Recipe.load(recipe)
-    return names or None
-
-
-def _levels(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SettingError(
-            f"`--levels {text}`: give numbers with commas between, as in 0.05,0.1,0.2."
-        ) from None
-
-
-def _write_folder(result: Any, folder: Path) -> list[str]:
-    from hormesis.errors import MissingExtraError
-    from hormesis.files.aside import write_aside
-    from hormesis.model_files import dump_model
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_aside(folder / "recipe.yaml", result.recipe.to_yaml())
-    result.to_json(folder / "result.json")
-    written = f"wrote {folder / 'recipe.yaml'}, {folder / 'result.json'}"
-    if result.model is None:
-        return [written]
-    try:
-        write_aside(folder / "model.skops", dump_model(result.model))
-    except MissingExtraError as error:
-        return [f"{written}; no model file: {error}"]
-    return [f"{written}, {folder / 'model.skops'}"]
-
-
-def _finish(result: Any, words: list[str], json: Path | None, html: Path | None) -> int:
-    if html is not None:
-        result.to_html(html)
-        words.append(f"report: {html}")
-    if json is not None and str(json) == "-":
-        _print(result.to_json())
-    else:
-        for line in words:
-            _print(line)
-        if json is not None:
-            result.to_json(json)
-            _print(f"result: {json}")
-    if not result.finished:
-        _say("hormesis: not everything was measured; what was finished is above.")
-    interrupted = any("interrupted" in n for n in getattr(result, "proof", result).notes)
-    return 130 if interrupted else 0

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -64,6 +64,12 @@ def _check_names(names: list[Any]) -> None:
         )
 
 
+def library_of(data: Any) -> Literal["pandas", "polars", "pyarrow"]:
+    """Return the library whose frames a user of this table works with; pandas for arrays and tensors."""
+    root = type(data).__module__.split(".")[0]
+    return "polars" if root == "polars" else "pyarrow" if root == "pyarrow" else "pandas"
+
+
 def is_tensor(data: Any) -> bool:
     """Tell a torch tensor; torch is asked only where it is loaded."""
     torch = sys.modules.get("torch")
@@ -122,6 +128,14 @@ def take(data: Any, rows: Any) -> Any:
     return frame[np.asarray(rows)].to_native() if len(rows) else frame.head(0).to_native()
 
 
+def part(data: Any, start: int, stop: int) -> Any:
+    """Return the rows from `start` to before `stop`, without a copy where its library can."""
+    if isinstance(data, np.ndarray) or is_tensor(data):
+        return data[start:stop]
+    frame = nw.from_native(data, eager_only=True, allow_series=True)
+    return (frame[start:stop] if stop > start else frame.head(0)).to_native()
+
+
 def repeated(data: Any) -> int:
     """Return how many rows of a table repeat an earlier row."""
     import pandas as pd
@@ -145,10 +159,10 @@ def stack(parts: Sequence[Any]) -> Any:
     opened = [nw.from_native(p, eager_only=True, allow_series=True) for p in parts]
     if isinstance(opened[0], nw.Series):
         return nw.concat([s.to_frame() for s in _same_categories_series(opened)])[:, 0].to_native()
-    for j in range(len(opened[0].columns)):
-        columns = [f[:, j] for f in opened]
-        if any(_categories(c) for c in columns):
-            fitted = _same_categories_series(columns)
+    kinds = [list(f.schema.values()) for f in opened]
+    for j in range(len(kinds[0])):
+        if any(own[j] in (nw.Categorical, nw.Enum) for own in kinds):
+            fitted = _same_categories_series([f[:, j] for f in opened])
             opened = [f.with_columns(c) for f, c in zip(opened, fitted, strict=True)]
     return nw.concat(opened).to_native()
 

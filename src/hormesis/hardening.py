@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from hormesis.curves import curves_of
+from hormesis.engine.bench import Bench
+from hormesis.engine.measuring import measure
 from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
 from hormesis.frames import as_array, as_table, repeated, take
 from hormesis.judge import judged, unproven
 from hormesis.ladder import DOSES, Candidate, Ladder, folds_of
-from hormesis.measure import Bench, measure
 from hormesis.models import (
     Task,
     as_estimator,
@@ -31,9 +34,10 @@ from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.proof import HardenResult
 from hormesis.recipe import Recipe
-from hormesis.scoring import Scoring, scorers
+from hormesis.scoring import Scoring, clusters, scorers
 from hormesis.step import Step
-from hormesis.stressing import provenance_of, sample_rows, summarise, usable
+from hormesis.summary import provenance_of, summarise
+from hormesis.trial import groups_in, sample_rows, usable
 
 HELD_OUT = ("UnitErrors", "SwapNoise", "Shift")
 PROOF_ROWS = 1_000
@@ -157,13 +161,17 @@ def harden(
     try:
         models = _fitted(ladder, split)
         bench = Bench(models, split.X_test, split.y_test, split.classes, task, [judge], split.profile, seed)
-        done = measure(bench, plan, n_jobs=n_jobs, label="proof", progress=progress)
+        done = measure(bench, plan, max_drop=max_drop, n_jobs=n_jobs, label="proof", progress=progress)
     except KeyboardInterrupt:
         return unproven(ladder, searched, others, judge.name, max_drop, seen, when="proof")
     proof = summarise(
-        bench, plan, done, max_drop=max_drop, sampled=split.sampled, seconds=time.monotonic() - started,
+        done,
+        curves_of(done, max_drop),
+        max_drop=max_drop,
+        sampled=split.sampled,
+        started=started,
         notes=ladder.notes,
-    )  # fmt: skip
+    )
     return judged(bench, done, ladder, searched, others, proof)
 
 
@@ -177,9 +185,10 @@ def _fitted(ladder: Ladder, split: Split) -> dict[str, Any]:
     return models
 
 
-def train_default(X: Any, y: Any, seed: int) -> tuple[Any, Any, Any, Profile, str]:
-    """Return the default model trained on a part of the rows, the other rows, and the training profile."""
-    split = _split(X, y, task_of(y), None, None, seed)
+def train_default(X: Any, y: Any, seed: int, groups: str | None = None) -> tuple[Any, Any, Any, Profile, str]:
+    """Return the default model trained on a part of the rows (whole groups), the others, and the training profile."""
+    codes = None if groups is None else clusters(groups_in(X, groups), len(y))
+    split = _split(X, y, task_of(y), None, None, seed, codes)
     with single_thread(split.y.size):
         model = default_model(split.task).fit(split.X, split.y)
     said = f"model: gradient-boosted trees on the raw table, trained on {len(split.y):,} rows, tested on the others"
@@ -197,7 +206,15 @@ def _task(model: Any, y: Any) -> Task:
     return model_task(model, y)
 
 
-def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float | None, seed: int) -> Split:
+def _split(
+    X: Any,
+    y: Any,
+    task: Task,
+    max_rows: int | None,
+    test_size: float | None,
+    seed: int,
+    groups: NDArray[Any] | None = None,
+) -> Split:
     X, y, sampled = sample_rows(X, y, max_rows, seed)
     y = check_target(y, task)
     usable(Profile.learn(X))
@@ -210,12 +227,16 @@ def _split(X: Any, y: Any, task: Task, max_rows: int | None, test_size: float | 
     if test_size is None:
         test_size = max(0.25, min(0.5, PROOF_ROWS / y.size))
     try:
-        train, test = train_test_split(
-            np.arange(y.size),
-            test_size=test_size,
-            stratify=y if task == "classification" else None,
-            random_state=seed % 2**32,
-        )
+        if groups is not None:
+            splitter = GroupShuffleSplit(1, test_size=test_size, random_state=seed % 2**32)
+            train, test = next(splitter.split(y, y, groups))
+        else:
+            train, test = train_test_split(
+                np.arange(y.size),
+                test_size=test_size,
+                stratify=y if task == "classification" else None,
+                random_state=seed % 2**32,
+            )
     except ValueError as error:
         raise DataError(f"{y.size} rows cannot be split with test_size={test_size}: {error}") from None
     train, test = np.sort(train), np.sort(test)

@@ -6,8 +6,10 @@ from typing import Literal
 import numpy as np
 
 from hormesis import statistics
+from hormesis.engine.bench import Bench
+from hormesis.engine.levels import Level
+from hormesis.engine.measuring import Measured
 from hormesis.ladder import Ladder
-from hormesis.measure import Bench, Cell, Measured
 from hormesis.proof import HardenResult
 from hormesis.results import Estimate, Provenance, StressResult, title
 from hormesis.statistics import Sample
@@ -23,7 +25,7 @@ def judged(
     proof: StressResult,
 ) -> HardenResult:
     """Return the answer of `harden`: hardened only where gain and clean cost are both shown."""
-    scorer, found = bench.scorers[0], "hardened" in bench.models
+    scorer, found = bench.judges[0], "hardened" in bench.models
     before, after = (
         done.clean["plain", scorer.name],
         done.clean["hardened" if found else "plain", scorer.name],
@@ -99,25 +101,25 @@ def _gain(bench: Bench, done: Measured, steps: Sequence[Step], h: float) -> Gain
 
     A model that raises in a cell has no skill there.
     """
-    scorer = bench.scorers[0]
+    scorer = bench.judges[0]
 
-    def at(cell: Cell, model: str) -> Sample:
-        found = cell.samples.get((model, scorer.name))
-        return scorer.held(found[0]) if found else scorer.no_skill
+    def at(level: Level) -> Sample:
+        read = level.reads.get(scorer.name)
+        return scorer.held(read.sample) if read else scorer.no_skill
 
-    cells = [c for s in steps for c in done.of(s.name)]
-    if not cells:
+    theirs, ours = ([at(x) for s in steps for x in done.of(s.name, model)] for model in ("plain", "hardened"))
+    if not ours:
         return None
-    theirs, ours = ([at(c, model) for c in cells] for model in ("plain", "hardened"))
     before, after = (float(np.mean([s.value for s in side])) for side in (theirs, ours))
     return before, after, Estimate(*statistics.mean_difference(ours, theirs, h))
 
 
 def _newly_raising(done: Measured) -> str | None:
     """Name a noise under which the hardened model raises and the plain one answers."""
-    for cell in done.cells:
-        if "hardened" in cell.errors and "plain" not in cell.errors:
-            return f"{title(cell.step)} ({cell.errors['hardened']})"
+    for step in done.steps:
+        for plain, hardened in zip(*(done.of(step.name, m) for m in ("plain", "hardened")), strict=True):
+            if hardened.error and not plain.error:
+                return f"{title(step.name)} ({hardened.error})"
     return None
 
 
@@ -131,7 +133,7 @@ def _verdict(
     before: float,
     after: float,
 ) -> tuple[Literal["harden", "keep"], str]:
-    name, allowed = bench.scorers[0].name, ladder.max_clean_drop
+    name, allowed = bench.judges[0].name, ladder.max_clean_drop
     if "hardened" not in bench.models:
         plain, tried = ladder.trials[0], ladder.trials[1:]
         best = max([t.robust for t in tried if t.robust is not None], default=plain.robust)
@@ -139,7 +141,7 @@ def _verdict(
             f"Keep your model: none of {len(tried)} candidates made it more robust within the clean budget "
             f"(cross-validated {name} under noise {plain.robust:.3f}, best candidate {best:.3f})."
         )
-    few = bench.scorers[0].too_few(max_drop)
+    few = bench.judges[0].too_few(max_drop)
     if few:
         return "keep", f"Keep your model: nothing can be shown with {few}."
     raising = _newly_raising(done)

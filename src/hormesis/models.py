@@ -116,7 +116,15 @@ class Answers:
 
     @functools.cached_property
     def _called(self) -> Any:
-        return _finite(self.model(self.X))
+        said = _finite(self.model(self.X))
+        rows = (
+            self.X.shape[0] if self.X is not None else said.shape[0]
+        )  # None: answers that are there already
+        if said.shape[:1] != (rows,):
+            raise ModelError(
+                f"the callable returns an answer of shape {said.shape} for {rows} rows: return one per row"
+            )
+        return said[:, 0] if said.ndim == 2 and said.shape[1] == 1 else said
 
 
 def _finite(said: Any) -> Any:
@@ -279,18 +287,19 @@ def check_target(y: Any, task: Task, name: object = "the target") -> Any:
     """Return the target as an array, or say why nothing can be learnt from it."""
     import pandas as pd
 
-    values = np.asarray(y)
+    values, who = np.asarray(y), "The target" if name == "the target" else f"Target `{name}`"
     gone = int(pd.isna(values).sum())
     if gone:
-        raise DataError(f"Target `{name}` is missing in {gone} of {values.size} rows: drop those rows first.")
+        raise DataError(f"{who} is missing in {gone} of {values.size} rows: drop those rows first.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise DataError(f"Target `{name}` holds infinite values: drop or mend those rows first.")
+        raise DataError(f"{who} holds infinite values: drop or mend those rows first.")
     if values.dtype.kind == "O":
         values = values.astype(str) if any(isinstance(v, str) for v in values) else np.array(values.tolist())
     distinct = np.unique(values)
     if distinct.size < 2:
         what = "one class" if task == "classification" else "one value"
         raise DataError(
-            f"Target `{name}` holds {what} only ({distinct[0] if distinct.size else 'none'}): there is nothing to learn."
+            f"{who} holds {what} only ({distinct[0] if distinct.size else 'none'}): there is nothing to learn or to tell apart. "
+            "Give rows of two or more."
         )
     return values

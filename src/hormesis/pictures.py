@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from hormesis.columns import Table
-from hormesis.frames import open_table, take
+from hormesis.engine.blocks import stacked
+from hormesis.engine.measuring import Measured
+from hormesis.frames import open_table, part, stack
 from hormesis.key import bits, key, lane
-from hormesis.measure import Bench
-from hormesis.models import Answers, single_thread
 from hormesis.noise.worst import Raised
 from hormesis.results import Curve, Distribution
 from hormesis.step import Step
@@ -18,25 +18,30 @@ SHOWN = 4
 BINS = 40
 LABELS = 12
 MOST_COLUMNS = 50
+PICTURED = 5_000  # rows that are counted
+SHUFFLED = 3_000  # rows, all columns together
 
 
-def importance(bench: Bench) -> dict[str | int, float]:
-    """Return how much the first model's predictions move when a column is shuffled among at most 1,000 rows.
+def importance(done: Measured) -> dict[str | int, float]:
+    """Return how much the first model's answers move when a column is shuffled among a few rows.
 
-    Share of changed labels, or mean squared change of numbers; no true label is needed. Of a wide table only the first
-    50 columns are tried, since each takes a prediction.
+    Share of changed labels, or mean squared change of numbers; no true label is needed. All columns are tried in one
+    prediction of about 3,000 rows where rows are answered one by one; of a wide table only the first 50.
     """
-    names = [c.name for c in bench.profile.columns if c.count]
-    rows = np.arange(min(bench.y.size, max(100, min(1000, 50_000 // max(len(names), 1)))))
-    X, model = take(bench.X, rows), next(iter(bench.models.values()))
-    reply = Answers(model, X, bench.classes, bench.task).labels
-    out = {}
-    with single_thread(rows.size):
-        for j, name in list(enumerate(open_table(X).names))[:MOST_COLUMNS]:
-            said = Answers(model, _shuffled(X, j, bench.seed), bench.classes, bench.task).labels
-            moved = (said - reply) ** 2 if bench.task == "regression" else said != reply
-            out[name] = float(np.mean(moved))
-    return out
+    bench, (reader, *_) = done.bench, done.readers.values()
+    names = open_table(bench.looked).names[:MOST_COLUMNS]
+    few = min(bench.rows, max(50, min(1000, SHUFFLED // max(len(names), 1))))
+    X, reply = part(bench.looked, 0, few), reader.oracle.decided(reader.first(few))
+    tables = [_shuffled(X, j, bench.seed) for j in range(len(names))]
+    if reader.oracle.row_wise:
+        told = done.rounds.kept("shuffled", reader.name, lambda: reader.oracle.ask(stack(tables)))
+        answers = reader.oracle.decided(told)
+        said = np.split(answers, len(names))
+    else:
+        said = [reader.oracle.decided(reader.oracle.ask(table)) for table in tables]
+    numbers = bench.task == "regression"
+    moved = [(s - reply) ** 2 if numbers else s != reply for s in said]
+    return {name: float(np.mean(m)) for name, m in zip(names, moved, strict=True)}
 
 
 def _shuffled(X: Any, j: int, seed: int) -> Any:
@@ -48,16 +53,24 @@ def _shuffled(X: Any, j: int, seed: int) -> Any:
     return table.close()
 
 
-def distributions(bench: Bench, steps: Sequence[Step], curves: Sequence[Curve]) -> Iterator[Distribution]:
+def distributions(done: Measured, curves: Sequence[Curve]) -> Iterator[Distribution]:
     """Yield the columns that matter most, each under the applicable noise that hurts the first model most."""
-    table = open_table(bench.X)
-    ranked = sorted(importance(bench).items(), key=lambda item: -item[1])
+    bench, steps = done.bench, done.steps
+    few = min(bench.rows, PICTURED)
+    table = open_table(part(bench.looked, 0, few))
+    try:
+        weights = importance(done)
+    except (
+        Exception
+    ):  # a model that raises where values of other rows stand in a column: there is nothing to rank
+        return
+    ranked = sorted(weights.items(), key=lambda item: -item[1])
     ranked = [(n, w) for n, w in ranked if not _gone(table, table.names.index(n)).all()]
     first = next(iter(bench.models))
     hurt = {c.noise: -(c.robustness or 0.0) for c in reversed(curves) if c.model == first}
     made: dict[str, Any] = {}  # one noise often hurts several columns most, and an attack takes long
     for name, weight in ranked[:SHOWN]:
-        fitting = [s for s in steps if name in s.noise.targets(bench.profile)]
+        fitting = [s for s in steps if s.noise.changes != "schema" and name in s.noise.targets(bench.profile)]
         if not fitting:
             continue
         step = max(fitting, key=lambda s: hurt.get(s.name, -9.0))
@@ -65,10 +78,11 @@ def distributions(bench: Bench, steps: Sequence[Step], curves: Sequence[Curve]) 
         level = curve.break_point.fails_from or curve.levels[len(curve.levels) // 2]
         if step.name not in made:
             try:
-                made[step.name] = bench.noisy(step.at(level), first)[0]
+                made[step.name] = stacked([bench.some(step.at(level), 0, few, first, 0).table])
             except Raised:
                 continue
-        yield _distribution(open_table(bench.X), open_table(made[step.name]), name, step, level, weight)
+        before = part(bench.looked, 0, few)
+        yield _distribution(open_table(before), open_table(made[step.name]), name, step, level, weight)
 
 
 def _distribution(

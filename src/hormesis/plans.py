@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from hormesis.engine.measuring import Plan, Planned
 from hormesis.errors import SettingError, listed, nearest
-from hormesis.measure import Plan
 from hormesis.noise import CATALOGUE, Noise, WorstCase
-from hormesis.noise.base import unit_of
 from hormesis.profile import Profile
 from hormesis.recipe import Recipe
 from hormesis.step import Step
@@ -29,6 +31,15 @@ LEVELS: dict[str, tuple[float, ...]] = {
     "rank": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
     "epsilon": (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
 }
+SCHEMA = ("RenamedColumn", "ReorderedColumns", "SwappedColumns", "NumbersAsText")
+SCHEMA_OF_ARRAYS = ("ReorderedColumns",)
+NEED_TWO = ("ReorderedColumns", "SwappedColumns")
+SEARCHED: dict[str, tuple[float, ...]] = {
+    "fraction": (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
+    "sigma": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0),
+    "relative": (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0),
+    "rank": (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
+}
 _NOT_IN_TESTS = {
     "labels": "changes labels, and a test needs true labels: use it in training.",
     "rows": "changes which rows there are, and a test compares the same rows with and without noise: "
@@ -45,7 +56,7 @@ def steps_of(noises: Noises, profile: Profile) -> list[Step]:
     several: Any = noises.steps if isinstance(noises, Recipe) else noises
     single = isinstance(noises, str | Noise | Step) or hasattr(noises, "as_noise")
     given = [noises] if single else list(several)
-    steps = list(Recipe([_noise(n) for n in given]).steps)
+    steps = list(Recipe([noise_of(n) for n in given]).steps)
     for step in steps:
         if step.noise.changes in _NOT_IN_TESTS:
             raise SettingError(f"`{type(step.noise).__name__}` {_NOT_IN_TESTS[step.noise.changes]}")
@@ -57,7 +68,7 @@ def steps_of(noises: Noises, profile: Profile) -> list[Step]:
     return steps
 
 
-def _noise(given: Any) -> Any:
+def noise_of(given: Any) -> Any:
     """Return a noise for its name or for an attack, which knows itself as one; anything else as it is."""
     if isinstance(given, str):
         return _named(given)
@@ -70,10 +81,10 @@ def _noise(given: Any) -> Any:
 
 def check_worst(plan: Plan, models: Mapping[str, Any]) -> None:
     """Refuse a worst case that cannot work against one of the models, before anything is measured."""
-    for step, _ in plan:
-        if isinstance(step.noise, WorstCase):
+    for planned in plan:
+        if isinstance(planned.step.noise, WorstCase):
             for model in models.values():
-                step.noise.check(model)
+                planned.step.noise.check(model)
 
 
 def _named(name: str) -> Noise:
@@ -89,36 +100,85 @@ def _named(name: str) -> Noise:
     return made
 
 
-def plan_of(noises: Noises, levels: Any, profile: Profile) -> Plan:
-    """Return each step with its levels, all of them checked."""
-    plan = []
+def plan_of(
+    noises: Noises,
+    levels: Any,
+    profile: Profile,
+    *,
+    resolution: int | None = None,
+    by_column: bool = False,
+    schema: Sequence[str] = (),
+) -> Plan:
+    """Return each step with its levels, all of them checked.
+
+    With a `resolution`, levels that nobody gave are searched; with `by_column`, every column is tested alone too; `schema`
+    names noises of whole columns that a battery nobody chose is to have.
+    """
     steps = steps_of(noises, profile)
+    if noises is None:
+        whole = [Step(CATALOGUE[name]()) for name in schema]
+        steps += [s for s in whole if len(s.noise.targets(profile)) > (type(s.noise).__name__ in NEED_TWO)]
+    check_words(levels, steps)
+    alone = [s for one in steps for s in _columns_of(one, profile)] if by_column else []
+    return [_planned(step, asked_of(levels, step), resolution) for step in [*steps, *alone]]
+
+
+def check_words(levels: Any, steps: Sequence[Step]) -> None:
+    """Refuse levels for a unit or a noise that is not there."""
     words = {w for s in steps for w in (s.name, type(s.noise).__name__, s.noise.unit)}
     for word in levels if isinstance(levels, Mapping) else ():
         if word not in words:
             raise SettingError(
-                f"`levels` names `{word}`, which is no unit or noise of this test.{nearest(word, words)}"
+                f"`levels` names `{word}`, which is no unit or noise of this test.{nearest(word, words)} "
+                f"Known: {listed(sorted(words), 20)}."
             )
-    for step in steps:
-        grid = _grid(levels, step)
-        for level in grid:
-            step.at(level)
-        plan.append((step, grid))
-    return plan
 
 
-def _by_column(noise: Noise) -> bool:
-    """Tell a noise that hits a column whole or not at all: below level 1, one coin decides, and nothing is measured."""
-    return not isinstance(noise, WorstCase) and unit_of(type(noise)).of == "columns"
+def _columns_of(step: Step, profile: Profile) -> list[Step]:
+    """Return a step for each of several columns alone; none for a worst case, and for noise that needs two columns."""
+    names = step.noise.targets(profile)
+    if isinstance(step.noise, WorstCase) or type(step.noise).__name__ in NEED_TWO or len(names) < 2:
+        return []
+    return [replace(step, noise=step.noise.on((n,)), name=f"{step.name}@{n}") for n in names]
 
 
-def _grid(levels: Any, step: Step) -> tuple[float, ...]:
+def _planned(step: Step, asked: Any, resolution: int | None) -> Planned:
+    searched = asked is None and resolution is not None and not isinstance(step.noise, WorstCase)
+    grid = _finer(step, resolution or 0) if searched else grid_of(asked, step)
+    for level in grid:
+        step.at(level)
+    return Planned(step, grid, searched)
+
+
+def _finer(step: Step, resolution: int) -> tuple[float, ...]:
+    """Return the levels among which a break point is searched: the usual twelve, or more of them in between, or fewer."""
+    if step.noise.by_columns:
+        return (1.0,)
+    usual = (0.0, *SEARCHED[step.noise.unit])
+    if resolution == len(usual) - 1:
+        return usual[1:]
+    places = np.linspace(0, len(usual) - 1, resolution + 1)[1:]
+    return tuple(float(f"{x:.4g}") for x in np.interp(places, np.arange(len(usual)), usual))
+
+
+def asked_of(levels: Any, step: Step) -> Any:
+    """Return the levels that were asked for one step; None where nobody gave any."""
     if isinstance(levels, Mapping):
-        levels = levels.get(step.name, levels.get(type(step.noise).__name__, levels.get(step.noise.unit)))
-    if levels is None:
-        return (1.0,) if _by_column(step.noise) else LEVELS[step.noise.unit]
-    levels = [levels] if isinstance(levels, int | float) else list(levels)
-    grid = tuple(sorted({float(v) for v in levels}))
+        return levels.get(step.name, levels.get(type(step.noise).__name__, levels.get(step.noise.unit)))
+    return levels
+
+
+def grid_of(
+    levels: Any, step: Step, usual: Mapping[str, Sequence[float]] = MappingProxyType(LEVELS)
+) -> tuple[float, ...]:
+    """Return levels as a grid, from the lowest; None: the usual ones of the unit, and 1 for noise of whole columns."""
+    if levels is None or (step.noise.by_columns and "@" in step.name):
+        levels = (1.0,) if step.noise.by_columns else usual[step.noise.unit]
+    levels = [levels] if isinstance(levels, int | float | str) else list(levels)
+    try:
+        grid = tuple(sorted({float(v) for v in levels}))
+    except (TypeError, ValueError):
+        raise SettingError(f"`levels={levels}`: give numbers, as in [0.05, 0.1, 0.2].") from None
     if not grid or grid[0] <= 0:
         raise SettingError(f"`levels={levels}`: give at least one level, all above 0 (0 is no noise).")
     return grid

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 from hormesis.columns import Table
 from hormesis.errors import RecipeError, listed
 from hormesis.frames import for_models, open_table
-from hormesis.key import Draw, key
+from hormesis.key import Draw, key, lane
 from hormesis.noise import Noise
 from hormesis.noise.base import Opened, draw_of, profile_for
 from hormesis.notation import read_steps
@@ -224,10 +224,17 @@ def repeat_seed(seed: int, repeat: int) -> tuple[int, bool]:
 
 
 def noisy(
-    step: Step, data: Any, profile: Profile, *, seed: int, repeat: int = 0
+    step: Step,
+    data: Any,
+    profile: Profile,
+    *,
+    seed: int,
+    repeat: int = 0,
+    ids: NDArray[np.int64] | None = None,
 ) -> tuple[Any, dict[str | int, str]]:
-    """Return one repeat of one step as models take it, rows known by position, and the columns that it widened."""
+    """Return one repeat of one step as models take it, rows known by `ids` or by position, and the columns that it widened."""
     table = open_table(data)
     own, mirror = repeat_seed(seed, repeat)
-    table, _ = step.touch(table, profile, draw_of(table, own, mirror=mirror))
+    draw = draw_of(table, own, mirror=mirror) if ids is None else Draw(lane(ids), own, mirror=mirror, ids=ids)
+    table, _ = step.touch(table, profile, draw)
     return for_models(table.close(), table.widened), table.widened

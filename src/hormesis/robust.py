@@ -1,28 +1,85 @@
 """A scorer that looks under noise: a clean scorer always votes for no noise."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hormesis.frames import as_array
-from hormesis.measure import Attackable
-from hormesis.models import Answers, as_input, as_model, model_task
-from hormesis.noise import WorstCase
-from hormesis.plans import LEVELS, Noises, check_worst, plan_of
-from hormesis.profile import Profile
-from hormesis.recipe import noisy
-from hormesis.scoring import Scoring, scorers
-from hormesis.stressing import classes_of
+from hormesis.engine.bench import Bench
+from hormesis.engine.oracle import told_of
+from hormesis.errors import HormesisError, ModelError, SettingError, nearest
+from hormesis.models import Answers
+from hormesis.noise.worst import Raised
+from hormesis.plans import LEVELS, Noises, asked_of, check_worst, grid_of, noise_of, plan_of
+from hormesis.recipe import Recipe
+from hormesis.results import spoken, title
+from hormesis.scoring import Scoring
+from hormesis.step import Step
+from hormesis.trial import prepared
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class RobustScorer:
+    """A scorer of scikit-learn's kind, `scorer(model, X, y)`, that pickles: what `robust_scorer` returns.
+
+    Raises
+    ------
+    SettingError
+        A scorer, noise or level that does not exist, said when it is made: scikit-learn turns what a scorer raises
+        later into NaN and a warning.
+    """
+
+    scoring: Scoring = None
+    noises: Noises = None
+    levels: Sequence[float] | Mapping[str, Sequence[float]] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_scoring(self.scoring)
+        for name in ("noises", "levels"):
+            if isinstance(given := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(given))
+        for step in _steps(self.noises):
+            for level in grid_of(asked_of(self.levels, step), step):
+                step.at(level)
+
+    def __call__(self, model: Any, X: Any, y: Any) -> float:
+        """Return the mean score of a fitted model over noises and levels; greater is better.
+
+        Raises
+        ------
+        ModelError
+            The model raises under a noise, which is no score.
+        SettingError, DataError
+            The scorer gives NaN, or does not fit the model or the target.
+        """
+        known = getattr(model, "profile_", None)
+        bench = prepared(model, X, y, self.scoring, 1.0, 1, None, None, known, self.seed).bench
+        plan = plan_of(self.noises, self.levels, bench.profile)
+        check_worst(plan, bench.models)
+        doses = [p.step.at(level) for p in plan for level in self._few(p.step, p.levels)]
+        return float(np.mean([_scored(bench, step) for step in doses]))
+
+    def _few(self, step: Step, grid: Sequence[float]) -> Sequence[float]:
+        """Return the levels given, or three of the usual ones; noise of whole columns has one level."""
+        return grid if self.levels is not None or len(grid) == 1 else LEVELS[step.noise.unit][1:6:2]
+
+    def __repr__(self) -> str:
+        said = [repr(v) for v in (self.scoring, self.noises)]
+        said = said if self.noises is not None else said[: self.scoring is not None]
+        said += [f"levels={self.levels!r}"] if self.levels is not None else []
+        said += [f"seed={self.seed}"] if self.seed else []
+        return f"robust_scorer({', '.join(said)})"
 
 
 def robust_scorer(
     scoring: Scoring = None, noises: Noises = None, *, levels: Sequence[float] | None = None, seed: int = 0
-) -> Callable[[Any, Any, Any], float]:
+) -> RobustScorer:
     """Return a scorer for `cross_val_score` and `GridSearchCV`: the mean score over noises and levels.
 
     The noise is scaled by what the model learnt, where it has a `profile_` (as `NoisyTraining` does), else by the rows
-    it is scored on.
+    it is scored on. Every candidate of a search meets the same noise.
 
     Parameters
     ----------
@@ -31,9 +88,15 @@ def robust_scorer(
     noises : noises, their names, or a Recipe, optional
         None chooses by the kinds of columns.
     levels : list, optional
-        Levels of every noise; None takes the second, fourth and sixth of each unit's usual grid.
+        Levels of every noise; None takes the second, fourth and sixth of each unit's usual grid, and level 1 for noise of
+        whole columns.
     seed : int
         Seed of the noise.
+
+    Raises
+    ------
+    SettingError
+        A scorer, noise or level that does not exist.
 
     Examples
     --------
@@ -45,27 +108,64 @@ def robust_scorer(
     >>> bool(cross_val_score(LogisticRegression(max_iter=1000), X, y, scoring=scorer).mean() < 0.96)
     True
     """
+    return RobustScorer(scoring, noises, levels, seed)
 
-    def score(model: Any, X: Any, y: Any) -> float:
-        values = as_array(y)
-        X = as_input(X, [model])
-        model = as_model(model, X, values)
-        task = model_task(model, values)
-        classes = classes_of(model, values, task)
-        judge = scorers(scoring, model, values, classes, task, seed)[0]
-        profile = getattr(model, "profile_", None) or Profile.learn(X)
-        found = []
-        plan = plan_of(noises, levels, profile)
-        check_worst(plan, {"model": model})
-        for step, grid in plan:
-            for level in grid if levels is not None else LEVELS[step.noise.unit][1:6:2]:
-                dosed = step.at(level)
-                if isinstance(dosed.noise, WorstCase):
-                    victim = Attackable(model, values, classes, task)
-                    table = dosed.noise.against(victim, X, profile=profile, seed=seed)
-                else:
-                    table, _ = noisy(dosed, X, profile, seed=seed)
-                found.append(judge.held(judge.sample(Answers(model, table, classes, task))).value)
-        return float(np.mean(found))
 
-    return score
+def _check_scoring(scoring: Any) -> None:
+    from sklearn.metrics import get_scorer_names
+
+    if scoring is None or callable(scoring):
+        return
+    if not isinstance(scoring, str):
+        raise SettingError(
+            f"`robust_scorer({scoring!r})`: it takes one scorer. For several give scikit-learn a dict of them: "
+            "`scoring={'auc': robust_scorer('roc_auc'), 'loss': robust_scorer('neg_log_loss')}`."
+        )
+    if scoring not in (known := get_scorer_names()):
+        raise SettingError(
+            f"`robust_scorer({scoring!r})`: `{scoring}` is not a scorer of scikit-learn.{nearest(scoring, known)}"
+        )
+
+
+def _steps(noises: Any) -> Sequence[Step]:
+    """Return the noises given as steps, before any table is known."""
+    if noises is None or isinstance(noises, Recipe):
+        return () if noises is None else noises.steps
+    given = noises if isinstance(noises, tuple) else (noises,)
+    return Recipe([noise_of(n) for n in given]).steps
+
+
+def _scored(bench: Bench, step: Step) -> float:
+    """Return the score of the one model under a noise; where all rows share a draw, of the draw and its mirror image."""
+    ((name, model),) = bench.models.items()
+    judge = bench.scorers[0]
+    found = []
+    try:
+        for repeat in range(2 if step.noise.shared else 1):
+            table, _ = bench.noisy(step, name, repeat)
+            answers = Answers(model, table, bench.classes, bench.task)
+            found.append(judge.held(judge.sample(answers)).value)
+    except (HormesisError, MemoryError):
+        raise
+    except Exception as error:  # whatever the user's model raises is said with the noise that caused it
+        what = str(error) if isinstance(error, Raised) else told_of(error)
+        _check_clean(bench)
+        raise ModelError(
+            f"The model raises under {title(step.name)} at {spoken(step.noise.level, step.noise.unit)}: {what.rstrip('.')}. "
+            "A crash has no score: give a model that takes such rows (an imputer or encoder in front), or leave that noise out."
+        ) from error
+    return float(np.mean(found))
+
+
+def _check_clean(bench: Bench) -> None:
+    """Say it where the model raises without any noise."""
+    try:
+        bench.scorers[0].sample(
+            Answers(next(iter(bench.models.values())), bench.X, bench.classes, bench.task)
+        )
+    except HormesisError:
+        raise
+    except Exception as error:  # whatever the user's model raises
+        raise ModelError(
+            f"The model raises on the rows as they are, before any noise: {told_of(error)}"
+        ) from error

@@ -1,29 +1,39 @@
 """Stress: the score of models against the level of each noise, and where they break."""
 
-import hashlib
-import platform
-import sys
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hormesis.columns import present_rows
-from hormesis.curves import curve_of
-from hormesis.errors import DataError, SettingError, listed
-from hormesis.frames import as_array, open_table, take
-from hormesis.key import SCHEME, bits, key, lane
-from hormesis.measure import Bench, Measured, Plan, measure
-from hormesis.models import Task, as_input, as_model, check_model, check_target, model_task
+from hormesis.crashes import with_crashes
+from hormesis.curves import curves_of
+from hormesis.engine.bench import Bench
+from hormesis.engine.measuring import Measured, measure
+from hormesis.engine.store import Store
+from hormesis.errors import SettingError
+from hormesis.forecast import forecast
+from hormesis.fragile import fragile_columns
+from hormesis.frames import open_table, part
+from hormesis.limits import Checked
+from hormesis.models import single_thread
 from hormesis.noise import WorstCase
-from hormesis.pictures import distributions
-from hormesis.plans import Noises, check_worst, plan_of
+from hormesis.noise.worst import Raised
+from hormesis.plans import SCHEMA, SCHEMA_OF_ARRAYS, Noises, check_worst, plan_of
 from hormesis.profile import Profile
-from hormesis.results import Curve, Provenance, StressResult, title
-from hormesis.scoring import Scoring, scorers
-from hormesis.step import Step
+from hormesis.reshape import has_names
+from hormesis.results import Curve
+from hormesis.scoring import Scoring
+from hormesis.statistics.slices import Slices
+from hormesis.summary import summarise
+from hormesis.thresholds import limits_of
+from hormesis.trial import prepared
+from hormesis.validating import Validation
+
+SLICED = 10_000  # rows in which the worst slice is sought, at most
 
 
 def stress(
@@ -33,16 +43,23 @@ def stress(
     *,
     noises: Noises = None,
     levels: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    resolution: int = 12,
     scoring: Scoring = None,
     max_drop: float = 0.05,
-    repeats: int = 1,
+    repeats: int | None = None,
+    groups: Any = None,
+    by_column: bool = False,
+    validator: Any = None,
+    row_wise: bool | None = None,
     max_rows: int | None = 10_000,
     budget: float | None = None,
     n_jobs: int | None = None,
+    store: str | Path | None = None,
+    dry_run: bool = False,
     profile: Profile | None = None,
     seed: int = 0,
     progress: bool | None = None,
-) -> StressResult:
+) -> Any:
     """Measure a model's score under every noise and level, and say where it breaks.
 
     Parameters
@@ -59,20 +76,39 @@ def stress(
         None chooses a battery by the kinds of columns. A worst case (`WorstOf`, or an attack such as `hormesis.torch.PGD`)
         is made against each model; an attack's level is epsilon, in spreads of the training data.
     levels : list, or dict of unit or noise name to list, optional
-        The grid of levels, in the unit of each noise. None: eight per unit, and level 1 alone for noise of whole columns.
+        The grid of levels, in the unit of each noise, all measured on all rows. None: the break point of one model is
+        searched by bisection, each level on as few rows as decide it; several models, and worst cases, get eight levels
+        each; noise of whole columns is tested at level 1.
+    resolution : int
+        How many levels the search tells apart.
     scoring : str, callable, list or dict, optional
-        Any scikit-learn scorers. None: roc_auc for two classes, accuracy for more, r2 for numbers.
+        Any scikit-learn scorers. None: roc_auc for two classes where the model is an estimator that ranks them, else accuracy;
+        r2 for numbers.
     max_drop : float
         Tolerated loss of score, in the scorer's units.
-    repeats : int
-        Draws of the noise per level, averaged inside each row; they come in antithetic pairs.
+    repeats : int, optional
+        Draws of the noise per level, averaged inside each row; they come in antithetic pairs. None: a pair up to 5,000
+        rows, else one; eight fresh draws where all rows share one, as under `Shift`.
+    groups : array or column name, optional
+        Rows that belong together (a patient, a shop), shape (rows,): groups are then the sample, and the intervals speak
+        of new groups.
+    by_column : bool
+        Test every column alone: `fragility()` ranks them, `thresholds()` gives a limit for each.
+    validator : callable or pandera schema, optional
+        Accepts or rejects a table: `noticed()` says which harm goes by unnoticed.
+    row_wise : bool, optional
+        Whether the answer to a row depends on no other row, so that only changed rows are predicted. None: found out.
     max_rows : int, optional
         Test rows used at most, a random sample; None uses all.
     budget : float, optional
-        Seconds after which no further noise is started; what was left out is said in the result.
+        Seconds after which nothing new is predicted; what was left out or cut short is said in the result.
     n_jobs : int, optional
-        Threads over levels; None leaves threads to the model (up to 100,000 rows OpenMP is held to one, where waiting
+        Threads over tables; None leaves threads to the model (up to 100,000 rows OpenMP is held to one, where waiting
         threads cost more than they bring). Results are equal.
+    store : path, optional
+        A file that keeps every answer: a run that was killed goes on from there, and ends with the same result.
+    dry_run : bool
+        Return what would be run, how many rows would be predicted and about how long it takes, and run nothing.
     profile : Profile, optional
         What the training data look like; it scales the noise. None learns it from `X`.
     seed : int
@@ -83,7 +119,8 @@ def stress(
     Returns
     -------
     StressResult
-        Curves with intervals, break points, robustness; Ctrl-C returns the noises finished so far.
+        Curves with intervals, break points, robustness; Ctrl-C returns what was measured so far. With `dry_run`, a
+        `StressPlan`.
 
     Raises
     ------
@@ -97,197 +134,93 @@ def stress(
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(X, y)
     >>> print(stress(model, X, y, noises="GaussianNoise", max_drop=0.1).verdicts()[0])
-    gaussian noise: passes 0.1 sd, fails at 0.5 sd
+    gaussian noise: passes 0.2 sd, fails at 0.5 sd
     """
     started = time.monotonic()
-    models = dict(model) if isinstance(model, Mapping) else {"model": model}
-    X = as_input(X, models.values())
-    X, y, sampled = _prepare(models, X, y, max_rows, max_drop, repeats, seed)
-    models = {name: as_model(m, X, y) for name, m in models.items()}
-    first = next(iter(models.values()))
-    task = model_task(first, y)
-    y = check_target(y, task)
-    classes = classes_of(first, y, task)
-    profile = usable(Profile.learn(X)) if profile is None else _fits(profile, X)
-    bench = Bench(
-        models, X, y, classes, task, scorers(scoring, first, y, classes, task, seed), profile, seed, repeats
-    )
-    plan = plan_of(noises, levels, profile)
-    check_worst(plan, models)
-    done = measure(bench, plan, n_jobs=n_jobs, budget=budget, progress=progress)
-    return summarise(
-        bench, plan, done, max_drop=max_drop, sampled=sampled, seconds=time.monotonic() - started
-    )
-
-
-def _prepare(
-    models: Mapping[str, Any], X: Any, y: Any, max_rows: int | None, max_drop: float, repeats: int, seed: int
-) -> tuple[Any, Any, str]:
-    for model in models.values():
-        check_model(model)
-    if not models:
-        raise SettingError("No model was given: give one, or a dict of name to model.")
-    if not max_drop > 0:
+    trial = prepared(model, X, y, scoring, max_drop, repeats, groups, max_rows, profile, seed)
+    bench = trial.bench
+    if resolution < 1:
+        raise SettingError(f"`resolution={resolution}`: a search tells 1 level or more apart.")
+    if n_jobs == 0:
+        raise SettingError("`n_jobs=0`: give a number of threads, -1 for all cores, or None for one.")
+    if max_drop >= 1 and any(s.share for s in bench.scorers):
         raise SettingError(
-            f"`max_drop={max_drop}`: the tolerated loss of score is above 0, in the scorer's units."
+            f"`max_drop={max_drop:g}`: {bench.scorers[0].name} lies between 0 and 1, and so does a tolerated drop of it."
         )
-    if repeats < 1:
-        raise SettingError(f"`repeats={repeats}`: the noise is drawn at least once.")
-    return sample_rows(X, y, max_rows, seed)
-
-
-def _fits(profile: Profile, X: Any) -> Profile:
-    """Refuse a profile of other columns: noise would pass them by, and nothing would break."""
-    names, known = open_table(X).names, [c.name for c in profile.columns]
-    strange = [n for n in names if n not in profile] or [n for n in known if n not in names]
-    if strange:
-        raise DataError(
-            f"The profile knows {listed(known)}, the table has {listed(names)}: column `{strange[0]}` is not in both. "
-            "Learn the profile from training data of the same columns."
-        )
-    return profile
-
-
-def sample_rows(X: Any, y: Any, max_rows: int | None, seed: int) -> tuple[Any, Any, str]:
-    """Return at most `max_rows` rows, chosen at random and kept in order, and what was sampled in words."""
-    table, values = open_table(X), as_array(y)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values.ravel()
-    if values.ndim != 1 or values.size != table.rows:
-        raise DataError(
-            f"The target has shape {values.shape}; it needs one value for each of the {table.rows} rows."
-        )
-    if not table.rows or not table.names:
-        raise DataError(
-            f"The table has {table.rows} rows and {len(table.names)} columns: there is nothing to test."
-        )
-    if max_rows is None or table.rows <= max_rows:
-        return X, values, f"all {table.rows:,} rows"
-    order = np.argsort(bits(lane(np.arange(table.rows)), key(seed, "sample")), kind="stable")
-    rows = np.sort(order[:max_rows])
-    return take(X, rows), values[rows], f"{max_rows:,} of {table.rows:,} rows, at random"
-
-
-def classes_of(model: Any, y: NDArray[Any], task: Task) -> NDArray[Any]:
-    """Return the classes in sorted order; none for a regression."""
-    if task == "regression":
-        return np.array([])
-    known = np.unique(getattr(model, "classes_", y))
-    strange = set(np.unique(y).tolist()) - set(known.tolist())
-    if strange:
-        raise DataError(
-            f"The target holds classes that the model has not learnt: {listed(sorted(strange, key=str))}."
-        )
-    return known
-
-
-def summarise(
-    bench: Bench,
-    plan: Plan,
-    done: Measured,
-    *,
-    max_drop: float,
-    sampled: str,
-    seconds: float,
-    notes: Sequence[str] = (),
-) -> StressResult:
-    """Turn measured cells into curves, break points and what is needed to repeat them."""
-    steps = [s for s, _ in plan if done.of(s.name)]
-    curves = tuple(
-        curve_of(done, step, model, scorer, max_drop)
-        for step in steps
-        for model in bench.models
-        for scorer in bench.scorers
-    )
-    floats = {n for cell in done.cells for n, how in cell.widened.items() if not how.endswith("object")}
-    widened = sorted(map(str, floats))
-    said = (
-        [f"models meet these columns as floats once they lose values: {listed(widened, 20)}"]
-        if widened
-        else []
-    )
-    said += [*ranking_notes(bench, steps), *idle_notes(curves)]
-    if done.left_out:
-        said.append(
-            f"left out ({'interrupted' if done.interrupted else 'the time budget was spent'}): {', '.join(done.left_out)}"
-        )
-    provenance = provenance_of(bench.seed, bench.repeats, bench.X, bench.y, sampled, seconds)
-    shown = tuple(distributions(bench, steps, curves))
-    names = tuple(s.name for s in bench.scorers)
-    return StressResult(
-        curves, max_drop, names, provenance, shown, (*notes, *said), finished=not done.left_out
-    )
-
-
-def idle_notes(curves: Sequence[Curve]) -> list[str]:
-    """Say which levels changed nothing in these rows, so that passing them shows nothing."""
-    idle: dict[str, str] = {}
-    for c in curves:
-        still = [level for level, share in zip(c.levels, c.changed, strict=True) if level and not share]
-        if still:
-            where = (
-                "at any level"
-                if len(still) == len(c.levels)
-                else f"at level {', '.join(f'{x:g}' for x in still)}"
+    searched = resolution if len(bench.models) == 1 else None
+    if budget is not None and not budget >= 0:
+        raise SettingError(f"`budget={budget}`: give seconds, 0 or more, or None for no limit.")
+    named = SCHEMA if has_names(open_table(bench.X)) else SCHEMA_OF_ARRAYS
+    plan = plan_of(noises, levels, bench.profile, resolution=searched, by_column=by_column, schema=named)
+    check_worst(plan, bench.models)
+    if dry_run:
+        return forecast(bench, plan, row_wise=row_wise)
+    worst = {p.step.name for p in plan if isinstance(p.step.noise, WorstCase)}
+    validation = None if validator is None else Validation(validator, bench.X)
+    with opened(store) as kept:
+        done = measure(
+            bench, plan, max_drop=max_drop, n_jobs=n_jobs, budget=budget, store=kept, row_wise=row_wise,
+            slices=slices_of(bench), progress=progress,
+        )  # fmt: skip
+        with single_thread(bench.rows):
+            curves: Sequence[Curve] = curves_of(done, max_drop)
+            curves = (
+                done.unless_stopped("the share of rows that raise", lambda: with_crashes(done, curves))
+                or curves
             )
-            idle[c.noise] = (
-                f"{title(c.noise)} changed nothing in these rows {where}: to pass there shows nothing"
+            found: dict[str, Any] = {
+                "limits": limits_of([c for c in curves if c.noise not in worst], bench.profile)
+            }
+            if by_column:
+                found["fragile"] = done.unless_stopped(
+                    "the ranking of columns", lambda: fragile_columns(done, curves)
+                )
+            if validation is not None:
+                found["checked"] = done.unless_stopped(
+                    "what the validator says", lambda: noticed(done, curves, max_drop, validation)
+                )
+            return summarise(done, curves, max_drop=max_drop, sampled=trial.sampled, started=started, **found)
+
+
+def noticed(
+    done: Measured, curves: Sequence[Curve], max_drop: float, validation: Validation
+) -> Iterator[Checked]:
+    """Yield what a validator says of the whole test table under each noise and level that was measured."""
+    steps = {s.name: s for s in done.steps}
+    for curve in curves:
+        for level, word in zip(curve.levels, curve.words_at(max_drop), strict=True):
+            try:
+                table, _ = done.bench.noisy(steps[curve.noise].at(level), curve.model)
+            except Raised:
+                continue
+            yield validation.look(
+                curve.noise, level, curve.unit, word, table, model=curve.model, scoring=curve.scoring
             )
-    return list(idle.values())
 
 
-def ranking_notes(bench: Bench, steps: Sequence[Step]) -> list[str]:
-    """Say where a score of ranks or probabilities is read under attacks, which stop at the first wrong label."""
-    attacks = [title(s.name) for s in steps if isinstance(s.noise, WorstCase) and s.noise.stops]
-    finer = [s.name for s in bench.scorers if s.metric is not None and s.metric.asks in ("score", "proba")]
-    if not attacks or not finer or bench.task == "regression":
-        return []
-    return [
-        f"attacks ({', '.join(attacks)}) stop where a label is wrong, so that {', '.join(finer)} could be made to fall "
-        "further: scoring='accuracy' is what they measure in full"
-    ]
+@contextlib.contextmanager
+def opened(path: str | Path | None) -> Iterator[Store | None]:
+    """Open the store, where one is asked for."""
+    if path is None:
+        yield None
+        return
+    with Store.open(path) as store:
+        yield store
 
 
-def provenance_of(
-    seed: int, repeats: int, X: Any, y: NDArray[Any], sampled: str, seconds: float
-) -> Provenance:
-    """Return what is needed to repeat a run."""
-    return Provenance(
-        seed, repeats, y.size, sampled, fingerprint(X, y), round(seconds, 2), _versions(), SCHEME
-    )
+def slices_of(bench: Bench) -> Slices:
+    """Return the parts of the test rows by value and by decile of each column."""
+    table = open_table(part(bench.looked, 0, SLICED))
 
+    def columns() -> Iterator[Any]:
+        for j, name in enumerate(table.names):
+            if table.dtype(j) != "other":
+                rows = present_rows(table, j)
+                values = table.pick(j, rows)
+                whole = np.zeros(table.rows, values.dtype)
+                whole[rows] = values
+                gone = np.ones(table.rows, bool)
+                gone[rows] = False
+                yield name, whole, gone
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    packages = ("hormesis", "numpy", "pandas", "scikit-learn", "skrub")
-    return {
-        "python": platform.python_version(),
-        **{p: version(p) for p in packages},
-        "platform": sys.platform,
-    }
-
-
-def usable(profile: Profile) -> Profile:
-    """Refuse training data in which a column holds nothing."""
-    empty = [c.name for c in profile.columns if not c.count]
-    if empty:
-        raise DataError(
-            f"No value in any row of {listed(empty)}: nothing can be learnt from an empty column. Drop it."
-        )
-    return profile
-
-
-def fingerprint(X: Any, y: NDArray[Any]) -> str:
-    """Return a short hash of a table and its target, equal for equal values in any library."""
-    digest, table = hashlib.blake2b(digest_size=8), open_table(X)
-    for j, name in enumerate(table.names):
-        rows = present_rows(table, j)
-        values = table.pick(j, rows)
-        digest.update(f"{name}\x1f".encode() + rows.astype(np.int64).tobytes())
-        if values.dtype.kind == "f":
-            digest.update(values.astype(np.float64).tobytes())
-        else:
-            digest.update("\x1f".join(map(str, values.tolist())).encode())
-    digest.update("\x1f".join(map(str, y.tolist())).encode())
-    return digest.hexdigest()
+    return Slices.of(columns())

@@ -130,10 +130,42 @@ def test_stress_says_the_verdict_and_writes_the_files(folder):
     assert done.returncode == 0, done.stderr
     assert "outliers: " in done.stdout
     result = json.loads((folder / "r.json").read_text())
-    assert result["schema_version"] == 1
+    assert result["schema_version"] == 2
     assert {c["noise"] for c in result["curves"]} == {"outliers", "typos"}
     assert (folder / "r.html").read_text().startswith("<!DOCTYPE html>")
     assert "stress: 4 of 4" in done.stderr
+
+
+def test_a_plan_says_what_would_be_run_and_runs_nothing(folder):
+    done = run("stress table.csv --target paid --noise Outliers --plan --json plan.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "outliers: 12 levels from 1 % to 50 %, searched" in done.stdout
+    assert "predicted rows" in done.stdout
+    assert not (folder / "plan.json").exists()
+
+
+def test_a_search_by_column_with_limits_and_a_store(folder):
+    words = "stress table.csv --target paid --noise MissingValues --by-column --store kept.sqlite --thresholds limits.yaml"
+    first = run(words, cwd=folder)
+    assert first.returncode == 0, first.stderr
+    limits = (folder / "limits.yaml").read_text()
+    assert " alone: " in first.stdout
+    assert "missing-values@income" in limits
+    again = run(words, cwd=folder)
+    assert (folder / "limits.yaml").read_text() == limits
+    assert "came from the store" in again.stdout
+    strip = lambda text: [line for line in text.splitlines() if "predicted" not in line]  # noqa: E731
+    assert strip(first.stdout) == strip(again.stdout)
+
+
+def test_scenarios_say_what_noise_costs_where(folder):
+    done = run(
+        "scenarios table.csv --target paid --noise MissingValues --levels 0.3 --repeats 2 --json s.json",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test only loses" in done.stdout or "test only gains" in done.stdout
+    assert json.loads((folder / "s.json").read_text())["cells"]
 
 
 def test_json_on_the_output_is_json_alone(folder):
@@ -178,7 +210,7 @@ def test_noises_and_schema_are_listed():
 
 
 def test_ctrl_c_leaves_what_is_finished(folder):
-    words = "stress table.csv --target paid --max-rows 0 --repeats 16 --json partial.json"
+    words = "stress table.csv --target paid --repeats 32 --noise Outliers --noise Typos --noise SwapNoise --json partial.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "hormesis", *words.split()], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
@@ -191,8 +223,8 @@ def test_ctrl_c_leaves_what_is_finished(folder):
     assert process.returncode == 130, err
     result = json.loads((folder / "partial.json").read_text())
     assert not result["finished"]
-    assert 1 <= len(result["curves"]) < 8
-    assert "interrupted" in result["notes"][-1]
+    assert 1 <= len(result["curves"]) <= 3
+    assert any("interrupted" in note for note in result["notes"])
     assert out
 
 

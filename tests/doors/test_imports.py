@@ -26,6 +26,13 @@ def test_loads_nothing_heavy(code):
     assert done.stderr == ""
 
 
+EXTRAS = {
+    "hormesis/fast.py": {"numba"},
+    "hormesis/display.py": {"matplotlib"},
+    "thresholds/schema.py": {"pandera", "polars"},
+}
+
+
 def imported(path):
     """Return the packages that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -53,7 +60,7 @@ def test_the_package_imports_only_what_it_says_it_needs():
         room = set(path.parts)
         deep = nets if room & {"torch", "theory"} else set()
         deep |= adapters if "adapters" in room else set()
-        deep |= {"numba"} if path.name == "fast.py" else set()
+        deep |= EXTRAS.get("/".join(path.parts[-2:]), set())
         for line in imported(path):
             assert line in allowed | deep, f"{path.name} imports {line}"
 

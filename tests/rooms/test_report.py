@@ -1,20 +1,46 @@
 """The HTML report: true, whole, escaped, small, and silent towards the network."""
 
 import dataclasses
+import html
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from math import sqrt
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from hormesis.errors import DataError
+from hormesis.limits import Bound
 from hormesis.noise import GaussianNoise, MissingValues
 from hormesis.proof import HardenResult, Trial
 from hormesis.recipe import Recipe
 from hormesis.report import render, write
-from hormesis.results import BreakPoint, Curve, Distribution, Estimate, Provenance, StressResult
+from hormesis.report.figures import curves_figure
+from hormesis.results import (
+    BreakPoint,
+    Checked,
+    Cost,
+    Crash,
+    Curve,
+    Difference,
+    Distribution,
+    Estimate,
+    Fragility,
+    Limit,
+    Provenance,
+    Slice,
+    StressResult,
+    spoken,
+)
+from hormesis.results.tables import column_of
+from hormesis.stressing import stress
 
 LIMIT = 2_500_000
 MAX_DROP = 0.05
@@ -323,7 +349,7 @@ def test_a_large_result_stays_small_and_says_what_it_left_out():
     page = render(result)
     assert len(page.encode()) < LIMIT
     _, text = read(page)
-    assert "45 more figures are left out" in text
+    assert "48 more figures are left out" in text
     assert "7080 more rows are left out" in text
     assert "60 more are left out" in text
 
@@ -352,3 +378,310 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
 def test_importing_the_report_loads_no_bokeh():
     code = "import sys, hormesis.report; sys.exit(bool({'bokeh', 'jinja2', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def rows_of(page, heading):
+    """Return the rows of the first table below a heading, as lists of texts."""
+    table = page.split(f">{heading}</h", 1)[1].split("<tbody>", 1)[1].split("</tbody>", 1)[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, flags=re.S)
+    return [
+        [html.unescape(c) for c in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, flags=re.S)] for row in rows
+    ]
+
+
+def searched(**changes):
+    """A curve whose search stopped early at two levels, on rows that score better than all."""
+    found = curve("plain", "outliers", "fraction", (0.05, 0.1, 0.2, 0.4), 0.16)
+    few = (221, 221, 4000, 4000)
+    lifted = tuple(s + 0.03 if n < 4000 else s for s, n in zip(found.score, few, strict=True))
+    part = Slice("age", "17 to 22", 120, 0.12, 0.05, 0.19)
+    doubt = Slice("city", "Wien", 60, 0.02, -0.01, 0.05)
+    return dataclasses.replace(
+        found,
+        score=lifted,
+        rows=few,
+        flips=(0.01, 0.02, 0.031, 0.12),
+        clean_calibration=0.0211,
+        calibration=(0.02, 0.03, 0.04, 0.05),
+        calibration_change=(0.001, 0.002, 0.011, 0.0312),
+        calibration_change_low=(-0.001, 0.001, 0.008, 0.0251),
+        calibration_change_high=(0.003, 0.003, 0.014, 0.0373),
+        worst=(None, None, doubt, part),
+        **changes,
+    )
+
+
+def whole(model, noise, *, raises=None, drop=0.0, column=None):
+    """A noise that changes columns whole: one level, one verdict."""
+    low, high = (None, None) if raises else (drop - 0.01, drop + 0.01)
+    fails = 1.0 if raises or low > MAX_DROP else None
+    name = noise if column is None else f"{noise}@{column}"
+    kind = "".join(word.title() for word in noise.split("-"))
+    found = curve(model, name, "fraction", (1.0,), 0.0)
+    point = dataclasses.replace(
+        found.break_point, passes_to=0.0 if fails else 1.0, fails_from=fails, raises=raises, whole=True
+    )
+    one = dict.fromkeys(("score", "score_low", "score_high"), (None if raises else 0.8713 - drop,))
+    return dataclasses.replace(
+        found,
+        **one,
+        step={"noise": kind, "name": name, "level": 1.0} | ({"columns": [column]} if column else {}),
+        drop=(None if raises else drop,),
+        drop_low=(low,),
+        drop_high=(high,),
+        errors=(raises,),
+        crashes=(Crash(*raises.split(": ")) if raises else None,),
+        break_point=point,
+    )
+
+
+def alone(noise, column, hurt, levels=FRACTIONS):
+    name = f"{noise}@{column}"
+    step = {"noise": "MissingValues", "name": name, "level": 0.4, "columns": [column]}
+    return dataclasses.replace(curve("plain", name, "fraction", levels, hurt), step=step)
+
+
+def test_levels_decided_early_are_hollow_and_told():
+    _, text = read(render(stressed(curves=(searched(),))))
+    assert "measured on 221 to 4,000 of 4,000 rows" in text
+    assert "decided early, on part of the rows" in text
+    _, text = read(render(stressed()))
+    assert "decided early" not in text
+
+
+def test_a_dot_is_the_clean_score_less_the_paired_drop():
+    found = searched()
+    plot = curves_figure([found], ["plain"], MAX_DROP, (0.5, 1.0), every=4000)
+    dots = plot.renderers[-1].data_source.data
+    assert dots["fill"] == ["#0072B2", "#FFFFFF", "#FFFFFF", "#0072B2", "#0072B2"]
+    assert dots["y"] == pytest.approx([found.clean] + [found.clean - d for d in found.drop])
+    assert dots["rows"] == ["all", "221", "221", "4,000", "4,000"]
+    (zone,) = [r for r in plot.renderers if type(r.glyph).__name__ == "VStrip"]
+    point = found.break_point
+    assert (zone.data_source.data["x0"], zone.data_source.data["x1"]) == (
+        [point.passes_to],
+        [point.fails_from],
+    )
+
+
+def test_what_happens_at_the_break_is_a_row():
+    held = dataclasses.replace(
+        searched(),
+        noise="typos",
+        break_point=curve("plain", "typos", "fraction", (0.05, 0.1, 0.2), 0.01).break_point,
+    )
+    (row, other) = rows_of(render(stressed(curves=(searched(), held))), "What happens there")
+    assert row[:2] == ["outliers", "40 %"]
+    assert row[3] == "12 %"
+    assert row[4] == "0.0211 clean, +0.0312 [+0.0251, +0.0373]"
+    assert row[5] == "age 17 to 22 (120 rows): loses 0.120 [0.050, 0.190]"
+    assert other[:2] == ["typos", "40 %"]
+    doubt = dataclasses.replace(
+        searched(), worst=(None, None, None, Slice("city", "Wien", 60, 0.02, -0.01, 0.05))
+    )
+    assert rows_of(render(stressed(curves=(doubt,))), "What happens there")[0][5] == "no part shown to lose"
+
+
+def test_changes_of_whole_columns_are_rows_loud_or_silent_and_no_figures():
+    several = (
+        searched(),
+        whole("plain", "renamed-column", raises="KeyError: 'age'"),
+        whole("plain", "swapped-columns", drop=0.2),
+        whole("plain", "reordered-columns"),
+    )
+    page = render(stressed(curves=several, distributions=()))
+    reader, text = read(page)
+    assert reader.tags.count("figure") == 1
+    assert rows_of(page, "Loud and silent") == [
+        [
+            "swapped columns",
+            "whole",
+            "silent: loses more than tolerated",
+            "silently loses 0.200 [0.190, 0.210]",
+        ],
+        ["renamed column", "whole", "loud: raises", "raises KeyError: 'age'"],
+        [
+            "reordered columns",
+            "whole",
+            "within tolerance",
+            "within the tolerance: loses 0.000 [-0.010, 0.010]",
+        ],
+    ]
+    assert "renamed column (raises KeyError)" in text
+    assert "of the others, 1 stays within the tolerance" in text
+
+
+def test_a_crash_says_on_which_share_of_the_rows():
+    broken = curve("plain", "typos", "fraction", FRACTIONS, 0.03, raises_from=0.3)
+    crash = Crash("ValueError", "bad city", 0.35, 20)
+    page = render(stressed(curves=(dataclasses.replace(broken, crashes=(*(None,) * 6, crash, crash)),)))
+    assert rows_of(page, "Loud and silent") == [
+        ["typos", "30 % to 40 %", "loud: raises", "raises ValueError: bad city (on 35 % of 20 rows)"]
+    ]
+
+
+def test_columns_alone_are_one_picture_and_no_figures():
+    several = (
+        curve("plain", "missing-values", "fraction", FRACTIONS, 0.3),
+        alone("missing-values", "city", 0.01),
+        alone("missing-values", "a@b", 0.3),
+        alone("missing-values", EVIL, 0.08),
+        whole("plain", "renamed-column", raises="KeyError: 'age'"),
+        whole("plain", "renamed-column", raises="KeyError: 'age'", column="city"),
+    )
+    page = render(stressed(curves=several, distributions=()))
+    reader, text = read(page)
+    assert reader.tags.count("figure") == 1
+    assert EVIL not in page
+    assert "The model breaks under 2 of 2 noises" in text
+    assert "Of 3 columns, 2 break the model alone: a@b and <script>" in text
+    assert "renamed column: raises for 1 of 1 column." in text
+    rows = {row[0]: row[1:] for row in rows_of(page, "roc_auc")}
+    assert rows["city"] == ["holds", "raises"]
+    assert rows["a@b"] == [spoken(several[2].break_point.fails_from, "fraction"), ""]
+    order = list(rows)
+    assert order.index("a@b") < order.index(EVIL)
+
+
+def test_a_name_with_an_at_sign_is_no_column_alone():
+    named = dataclasses.replace(searched(), noise="outliers@night")
+    assert column_of(named) is None
+    other = {"noise": "Outliers", "level": 0.1, "columns": ["age"]}
+    assert column_of(dataclasses.replace(named, step=other)) is None
+    assert column_of(alone("missing-values", "a@b", 0.1)) == ("missing-values", "a@b")
+
+
+def fragility(column, drop, *, matters, ranks=(None, None), **pair):
+    low, high = drop - 0.01, drop + 0.01
+    return Fragility(
+        "plain",
+        "outliers",
+        "roc_auc",
+        0.2,
+        "fraction",
+        column,
+        drop,
+        low,
+        high,
+        0.01,
+        matters,
+        *ranks,
+        **pair,
+    )
+
+
+def test_fragile_columns_and_pairs_are_told_with_their_ranks():
+    fragile = (
+        fragility("age", 0.08, matters=True, ranks=(1, 1)),
+        fragility("city", 0.02, matters=False, ranks=(2, 9)),
+        fragility("age", 0.12, matters=True, pair_with="city", extra=Estimate(0.02, 0.01, 0.03)),
+    )
+    page = render(stressed(curves=(searched(),), fragile=fragile))
+    loss = "+0.0800 [+0.0700, +0.0900]"
+    assert rows_of(page, "Fragile columns") == [
+        ["outliers", "20 %", "age", loss, "matters", "1"],
+        ["outliers", "20 %", "city", "+0.0200 [+0.0100, +0.0300]", "not shown to matter", "2 to 9"],
+    ]
+    ((_, _, both, _, word, extra),) = rows_of(page, "Columns that fail together")
+    assert (both, word, extra) == ("age and city", "worse together", "+0.0200 [+0.0100, +0.0300]")
+    assert "Fragile columns" not in render(stressed())
+
+
+def test_limits_validator_differences_and_cost_are_told():
+    bound = Bound("income", "number", baseline=0.02, limit=0.12, fails_from=0.22)
+    step = {"noise": "MissingValues", "level": 0.1}
+    limit = Limit(
+        "plain", "roc_auc", "missing-values", step, ("income",), "fraction", 0.1, 0.2, "missing", (bound,)
+    )
+    none = Limit(
+        "plain", "roc_auc", "typos", step, ("city",), "fraction", 0.1, 0.2, reason="no batch shows it"
+    )
+    checked = (
+        Checked("typos", 0.1, "fraction", "fails", accepted=False, reason="<b>bad</b> city"),
+        Checked("outliers", 0.1, "fraction", "fails", accepted=True),
+        Checked("outliers", 0.2, "fraction", "fails", accepted=True),
+    )
+    gap = Difference(
+        "plain", "hardened", "typos", "roc_auc", (0.1,), (0.02,), (0.01,), (0.03,), 0.02, 0.08, 0.11
+    )
+    cost = Cost(34_120, 4000, 45, 12.1, 12.9, 4000, grid_rows=130_000)
+    page = render(stressed(limits=(none, limit), checked=checked, differences=(gap,), cost=cost))
+    _, text = read(page)
+    assert [row[-1] for row in rows_of(page, "Limits for data")] == [limit.words, none.words]
+    assert rows_of(page, "What the validator noticed") == [
+        ["outliers", "10 % to 20 %", "harmful and unnoticed", ""],
+        ["typos", "10 %", "harmful and noticed", "<b>bad</b> city"],
+    ]
+    assert "2 harmful and unnoticed and 1 harmful and noticed" in text
+    assert "<b>bad</b>" not in page
+    assert rows_of(page, "The models compared")[0][-2:] == [
+        "hardened holds 8 points longer [2, 11]",
+        "hardened loses 0.020 less at 10 % [0.010, 0.030]",
+    ]
+    assert "8.5 × the test rows predicted; a grid of these levels takes 32.5 ×" in text
+    assert str(cost) in text
+    assert stressed().estimand in text
+
+
+def wide(columns=400):
+    """Everything a run column by column finds on a wide table."""
+    names = [f"a column with a rather long name {i}" for i in range(columns)]
+    levels = tuple(i / 24 for i in range(1, 13))
+    noises = ("missing-values", "category-swap", "typos")
+    some = [alone(noise, name, 0.1 * (i % 5), levels) for noise in noises for i, name in enumerate(names)]
+    some += [whole("plain", "renamed-column", raises=f"KeyError: '{name}'", column=name) for name in names]
+    bounds = tuple(Bound(name, "number", limit=0.1, fails_from=0.2) for name in names[:1])
+    limits = [
+        Limit(
+            c.model, c.scoring, c.noise, c.step, tuple(c.step["columns"]), c.unit, 0.1, 0.2, "missing", bounds
+        )
+        for c in some
+    ]
+    checked = [Checked(c.noise, x, c.unit, "fails", accepted=x < 0.2) for c in some for x in c.levels]
+    fragile = [fragility(name, 0.01, matters=i < 9, ranks=(1, 400)) for i, name in enumerate(names)]
+    return stressed(
+        curves=(*curves(), *some), limits=tuple(limits), checked=tuple(checked), fragile=tuple(fragile)
+    )
+
+
+def test_four_hundred_columns_stay_small_and_fast():
+    result = wide()
+    began = time.process_time()
+    page = render(result)
+    assert time.process_time() - began < 3
+    assert len(page.encode()) < LIMIT
+    reader, text = read(page)
+    assert reader.tags.count("figure") == 4 + 4
+    assert "Of 400 columns, 320 break the model alone" in text
+    assert "Show 380 more columns" in text
+    assert "more rows are left out" in text
+
+
+def test_a_real_run_column_by_column_is_told_truly():
+    draws = np.sin(np.arange(4000.0) ** 2).reshape(1000, 4)
+    X = pd.DataFrame(draws, columns=["a", "b", "c", "d"])
+    y = (X.a + 0.5 * X.b + 0.2 * X.c > 0).to_numpy()
+    by_name = ColumnTransformer([("all", "passthrough", list(X.columns))])
+    model = make_pipeline(by_name, LogisticRegression()).fit(X, y)
+    noises = ["GaussianNoise", "Outliers", "ReorderedColumns", "RenamedColumn"]
+    result = stress(model, X, y, noises=noises, by_column=True, progress=False)
+    (same,) = result.select(noise="reordered-columns")
+    assert same.robustness == pytest.approx(1.0)
+    assert {d.noise.split("@")[0] for d in result.distributions} <= {"gaussian-noise", "outliers"}
+    page = render(result)
+    reader, text = read(page)
+    assert reader.tags.count("figure") == 2 + len(result.distributions)
+    assert rows_of(page, "roc_auc")[0][0] == "a"
+    worst = next(f for f in result.fragile if f.matters)
+    assert rows_of(page, "Fragile columns")[0][2] == worst.column == "a"
+    assert [row[2] for row in rows_of(page, "Loud and silent")] == ["loud: raises", "within tolerance"]
+    assert all(limit.words in text for limit in result.limits)
+    assert result.estimand in text
+
+
+def test_many_notes_are_cut_and_said():
+    _, text = read(render(stressed(notes=tuple(f"note {i} " + "x" * 900 for i in range(20)))))
+    assert "note 11 x" in text
+    assert "note 12 x" not in text
+    assert "8 more notes are in the JSON of the result." in text
+    assert "x" * 601 not in text

@@ -13,9 +13,21 @@ from hormesis import Profile, StressResult, stress
 from hormesis.errors import DataError, ModelError, SettingError
 from hormesis.models import Answers
 from hormesis.scoring import scorers
-from hormesis.statistics import METRICS, difference
+from hormesis.statistics import METRICS, drop_of
 
 X, Y = make_classification(400, 5, n_informative=3, random_state=0)
+
+
+def told(y, labels, proba=None):
+    """Answers that are there already."""
+    answers = Answers(None, None, np.unique(y), "classification")
+    answers.labels, answers.proba = labels, proba
+    return answers
+
+
+def made(scoring, y, groups=None, model=None, task="classification"):
+    classes = np.unique(y) if task == "classification" else np.array([])
+    return scorers(scoring, model, y, classes, task, 0, groups)[0]
 
 
 class Reversed(ClassifierMixin, BaseEstimator):
@@ -96,19 +108,22 @@ def test_a_profile_of_other_columns_is_refused_rather_than_passed():
         stress(model, X, Y, profile=Profile.learn(frame))
 
 
-@pytest.mark.parametrize("name", ["balanced_accuracy", "accuracy", "f1", "matthews_corrcoef"])
+def share_right(model, X, y):
+    """Accuracy as a scorer that nothing is known of."""
+    return float(np.mean(model.predict(X) == y))
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "accuracy", "f1", "matthews_corrcoef", share_right])
 def test_a_perfect_model_is_not_certain(name):
     """True drop 0.01 from a perfect score: 200 rows hardly see it, and the interval must say so."""
     r = np.random.default_rng(0)
-    hits, runs = 0, 300 if name in METRICS else 25
+    hits, runs = 0, 200
     for _ in range(runs):
         y = np.arange(200) % 2
-        (scorer,) = scorers(name, None, y, np.array([0, 1]), "classification", 0)
-        said = [y, np.where(r.random(200) < 0.01, 1 - y, y)]
-        clean, noisy = (
-            scorer.sample(Answers(lambda _, s=s: s, None, scorer.classes, "classification")) for s in said
-        )
-        _, low, high = difference(clean, [noisy], scorer.unseen(clean))
+        scorer = made(name, y)
+        answers = [told(y, said) for said in (y, np.where(r.random(200) < 0.01, 1 - y, y))]
+        clean, noisy = map(scorer.sample, answers)
+        low, high = drop_of(clean, [noisy], scorer.unseen(clean, answers[0])).interval()
         truth = 0.02 if name == "matthews_corrcoef" else 0.01
         hits += low <= truth <= high
     assert hits >= binom.ppf(1e-6, runs, 0.93)
@@ -155,3 +170,187 @@ def test_labels_alone_cannot_be_ranked():
 
     with pytest.raises(ModelError, match="no predict_proba"):
         stress(Words(), X, Y, scoring="roc_auc")
+
+
+def test_a_scorer_on_some_rows_is_the_scorer_of_those_rows():
+    r = np.random.default_rng(0)
+    y, labels, groups = r.integers(0, 3, 200), r.integers(0, 3, 200), r.integers(0, 40, 200)
+    for rows in (60, slice(20, 90), np.arange(0, 200, 3), y > 0):
+        chosen = slice(rows) if isinstance(rows, int) else rows
+        for scoring in ("f1_weighted", share_right):
+            part = made(scoring, y, groups).on(rows).sample(told(y[chosen], labels[chosen]))
+            other = made(scoring, y[chosen], groups[chosen]).sample(told(y[chosen], labels[chosen]))
+            assert part.value == other.value
+            assert np.sort(np.abs(part.influence)).sum() > 0
+            if scoring in METRICS:  # the blocks of a jackknife are drawn anew, those of the groups are not
+                assert np.sort(part.influence) == pytest.approx(np.sort(other.influence))
+
+
+@pytest.mark.parametrize(
+    ("scoring", "model", "needed"),
+    [
+        ("accuracy", LogisticRegression(), {"labels"}),
+        ("roc_auc", LogisticRegression(), {"proba"}),
+        ("roc_auc", SVC(), {"decision"}),
+        ("average_precision", SVC(), {"decision"}),
+        ("neg_log_loss", LogisticRegression(), {"proba"}),
+        ("jaccard", SVC(), {"labels"}),
+        (
+            lambda model, X, y: float(model.predict_proba(X)[:, 1] @ model.predict(X) / len(y)),
+            LogisticRegression(),
+            {"labels", "proba"},
+        ),
+    ],
+)
+def test_a_scorer_says_which_answers_it_needs(scoring, model, needed):
+    fitted = model.fit(X, Y)
+    assert (
+        made(scoring, Y, model=fitted).asks(Answers(fitted, X, np.array([0, 1]), "classification")) == needed
+    )
+
+
+def test_influences_of_a_group_are_summed():
+    y, labels = np.array([0, 1] * 30), np.array([0, 1, 1] * 20)
+    groups = np.repeat(list("abcdefghijkl"), 5)
+    alone, grouped = (
+        made("accuracy", y).sample(told(y, labels)),
+        made("accuracy", y, groups).sample(told(y, labels)),
+    )
+    sums = alone.influence.reshape(12, 5).mean(axis=1)
+    assert grouped.influence == pytest.approx(sums / np.sqrt(1 - 5 / 60))
+    assert made("accuracy", y, np.arange(60)).group is None
+    assert made("accuracy", y, groups).units == 12
+
+
+def test_a_jackknife_leaves_out_whole_groups_and_agrees_with_the_influence():
+    r = np.random.default_rng(1)
+    y, groups = r.integers(0, 2, 3000), np.repeat(np.arange(120), 25)
+    labels = np.where(r.random(3000) < 0.05 + 0.4 * r.random(120)[groups], 1 - y, y)
+    known = made("accuracy", y, groups).sample(told(y, labels))
+    found = made(share_right, y, groups).sample(told(y, labels))
+    assert found.influence.size == 50
+    se = [np.sqrt(s.influence @ s.influence) / s.influence.size for s in (known, found)]
+    assert se[1] == pytest.approx(se[0], rel=0.4)
+    assert made(share_right, y, groups).unseen(found, told(y, labels)) == pytest.approx(50 / 120, rel=0.01)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("equal", 40), ("unequal", 40), ("equal", 150)])
+def test_rows_in_groups_are_covered_where_rows_alone_are_not(kind, size):
+    """Groups differ in how good the model is and in how much noise harms it; the truth is that of 20,000 groups."""
+    r = np.random.default_rng(2)
+
+    def draw(count):
+        rows = np.full(count, 10) if kind == "equal" else r.geometric(0.1, count)
+        group = np.repeat(np.arange(count), rows)
+        harm = np.minimum(0.9, 0.1 * np.exp(r.normal(size=count)))[group]
+        right = r.random(group.size) < (0.7 + 0.25 * r.random(count))[group]
+        lost = right & (r.random(group.size) < harm)
+        return group, right, right & ~lost
+
+    _, before, after = draw(20_000)
+    truth, hits, alone = before.mean() - after.mean(), 0, 0
+    for _ in range(200):
+        group, right, still = draw(size)
+        y = np.arange(group.size) % 2
+        for groups in (group, None):
+            scorer = made("accuracy", y, groups)
+            clean, noisy = (scorer.sample(told(y, np.where(said, y, 1 - y))) for said in (right, still))
+            low, high = drop_of(clean, [noisy], scorer.unseen(clean)).interval()
+            hits += (low <= truth <= high) and groups is not None
+            alone += (low <= truth <= high) and groups is None
+    assert hits >= binom.ppf(1e-6, 200, 0.94)
+    assert alone < hits
+
+
+def test_a_group_that_was_not_seen_to_change_is_not_certain():
+    y, groups = np.arange(400) % 2, np.repeat(np.arange(40), 10)
+    scorer = made("accuracy", y, groups)
+    clean = scorer.sample(told(y, y))
+    assert drop_of(clean, [clean] * 3, scorer.unseen(clean)).interval()[1] > 0.07
+
+
+def test_groups_that_cannot_be_used_are_refused_in_words():
+    y = np.arange(60) % 2
+    with pytest.raises(DataError, match="one label for each of the 60 rows"):
+        made("accuracy", y, np.arange(59))
+    with pytest.raises(DataError, match="missing in 1 of 60 rows"):
+        made("accuracy", y, [None, *"ab" * 29, "c"])
+    with pytest.raises(DataError, match="1 group only"):
+        made("accuracy", y, ["a"] * 60)
+    assert (
+        made("accuracy", y, np.arange(60) % 6).too_few(0.5)
+        == "only 6 groups; an interval over groups needs 10"
+    )
+    rare = made("f1_macro", np.array([0] * 50 + [1] * 10), np.repeat(np.arange(12), 5))
+    assert "only 2 groups with test rows of the rarest class" in rare.too_few(0.5)
+
+
+def test_more_classes_than_two_are_ranked_one_against_the_rest():
+    y = np.arange(90) % 3
+    with pytest.raises(SettingError, match="Use roc_auc_ovr"):
+        made("roc_auc", y)
+    with pytest.raises(SettingError, match="Use f1_macro"):
+        made("f1", y)
+    assert made(None, y, model=LogisticRegression()).name == "accuracy"
+    model = LogisticRegression().fit(X, Y + (X[:, 0] > 1))
+    (curve,) = stress(
+        model, X, Y + (X[:, 0] > 1), noises="Outliers", levels=0.1, scoring="roc_auc_ovr"
+    ).curves
+    assert 0.5 < curve.score[0] < curve.clean
+
+
+@pytest.mark.parametrize(
+    "scoring", ["neg_log_loss", "roc_auc_ovr", "neg_brier_score", "roc_auc", "average_precision"]
+)
+def test_a_model_of_labels_alone_does_not_fit_a_scorer_of_probabilities(scoring):
+    class Words:
+        def predict(self, X):
+            return Y[: len(X)]
+
+    with pytest.raises(
+        ModelError, match=f"`{scoring}` needs .* Words has no predict_proba.*such as accuracy"
+    ):
+        made(scoring, Y, model=Words())
+
+
+@pytest.mark.parametrize(
+    ("scoring", "task", "said"),
+    [("r2", "classification", "scores numbers"), ("f1_macro", "regression", "scores classes")],
+)
+def test_scorers_of_numbers_and_of_classes_are_not_mixed_up(scoring, task, said):
+    with pytest.raises(SettingError, match=said):
+        made(scoring, np.arange(60) % 2, task=task)
+
+
+def test_scorers_that_raise_or_give_no_number_are_named():
+    def careless(model, X, y):
+        return float("nan")
+
+    def broken(model, X, y):
+        raise KeyError("weight")
+
+    answers = told(Y, Y)
+    with pytest.raises(SettingError, match="scorer `careless` gives nan for 400 rows"):
+        made(careless, Y).sample(answers)
+    with pytest.raises(
+        SettingError, match="scorer `broken` raises on the model's answers: KeyError: 'weight'"
+    ):
+        made(broken, Y).sample(answers)
+    ones = np.flatnonzero(Y)[:150]
+    with pytest.raises(SettingError, match="`roc_auc` gives nan for 150 rows of one class only"):
+        made("roc_auc", Y).on(ones).sample(told(Y, Y[ones], np.tile([0.5, 0.5], (150, 1))))
+    assert "only one class" in made("roc_auc", Y).on(np.flatnonzero(Y)).too_few(0.1)
+    with pytest.raises(SettingError, match="is a int: give the name"):
+        made({"mine": 3}, Y)
+
+
+def test_what_a_model_raises_is_not_laid_at_the_scorers_door():
+    class Silent:
+        classes_ = np.array([0, 1])
+
+        def predict(self, X):
+            raise ValueError("no GPU today")
+
+    model = Silent()
+    with pytest.raises(ValueError, match="no GPU today"):
+        made("jaccard", Y, model=model).sample(Answers(model, X, model.classes_, "classification"))

@@ -1,5 +1,7 @@
 """Stress: intervals and verdicts on models with known answers, crashes as results, samples, budgets, Ctrl-C."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -13,9 +15,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from hormesis import NoisyTraining, StressResult, robust_scorer, stress
+from hormesis import NoisyTraining, Step, StressResult, robust_scorer, stress
+from hormesis.engine import rounds
+from hormesis.engine.bench import Bench
 from hormesis.errors import DataError, ModelError, SettingError
-from hormesis.measure import Bench
 from hormesis.noise import EncodingErrors, GaussianNoise, LabelFlips, MissingValues, Outliers, Typos
 
 
@@ -137,24 +140,35 @@ def test_a_sample_is_said_and_repeats_with_the_seed(cancer):
     assert runs[0].curves != runs[2].curves
 
 
-def test_a_budget_leaves_out_whole_noises_and_says_so(cancer):
+def test_a_budget_gives_what_was_measured_in_it_and_says_what_was_left_out(cancer, monkeypatch):
     model, X, y = cancer
-    result = stress(model, X, y, noises=["Outliers", "GaussianNoise"], levels=[0.1], budget=0.0)
-    assert [c.noise for c in result.curves] == ["outliers"]
+    monkeypatch.setattr(rounds.Rounds, "window", 4)
+
+    def slow(table):
+        time.sleep(0.05)
+        return model.predict_proba(table)
+
+    noises = [GaussianNoise(columns=(c,)) for c in X.columns[:12]]
+    steps = [Step(n, f"noise {i}") for i, n in enumerate(noises)]
+    result = stress(slow, X, y, noises=steps, levels=[0.1, 0.5], scoring="roc_auc", budget=0.0)
+    known = {c.noise for c in result.curves}
+    assert 0 < len(known) < 12
     assert not result.finished
     assert "time budget" in result.notes[-1]
+    assert all(f"noise {i}" in known or f"noise {i}" in result.notes[-1] for i in range(12))
 
 
-def test_ctrl_c_returns_the_noises_that_are_finished(cancer, monkeypatch):
+def test_ctrl_c_returns_what_was_measured_so_far(cancer, monkeypatch):
     model, X, y = cancer
-    real = Bench.cell
+    real = Bench.some
 
-    def interrupted(self, step, level):
+    def interrupted(self, step, *given):
         if step.name == "gaussian-noise":
             raise KeyboardInterrupt
-        return real(self, step, level)
+        return real(self, step, *given)
 
-    monkeypatch.setattr(Bench, "cell", interrupted)
+    monkeypatch.setattr(Bench, "some", interrupted)
+    monkeypatch.setattr(rounds, "STACK", 1)
     result = stress(model, X, y, noises=["Outliers", "GaussianNoise"], levels=[0.1])
     assert [c.noise for c in result.curves] == ["outliers"]
     assert "interrupted" in result.notes[-1]

@@ -15,9 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from hormesis import HardenResult, Recipe, Step, harden, hardening
+from hormesis.engine.bench import Bench
 from hormesis.errors import DataError, ModelError, SettingError
 from hormesis.ladder import Candidate, Ladder
-from hormesis.measure import Bench
 from hormesis.noise import GaussianNoise, MissingValues, Outliers
 
 FAST = {"cv": 2, "search_rows": 1500, "levels": [0.1, 0.3], "copies": 2}
@@ -282,7 +282,7 @@ def test_rows_that_repeat_are_said():
 def test_training_search_and_proof_never_share_an_address(monkeypatch):
     X, y = make_classification(400, 4, random_state=0)
     seen: dict[str, set] = {"train": set(), "search": set(), "proof": set(), "elsewhere": set()}
-    real, training, cell = Step.touch, Recipe.training_rows, Bench.cell
+    real, training, cell = Step.touch, Recipe.training_rows, Bench.some
     part = ["elsewhere"]
 
     def touch(self, table, profile, draw, row_id=None):
@@ -301,7 +301,7 @@ def test_training_search_and_proof_never_share_an_address(monkeypatch):
 
     monkeypatch.setattr(Step, "touch", touch)
     monkeypatch.setattr(Recipe, "training_rows", within("train", training))
-    monkeypatch.setattr(Bench, "cell", within("proof", cell))
+    monkeypatch.setattr(Bench, "some", within("proof", cell))
     monkeypatch.setattr(hardening, "folds_of", within("search", hardening.folds_of))
     harden(LogisticRegression(), X, y, noises=["GaussianNoise"], held_out=["Outliers"], **FAST)
     assert all(seen.values())

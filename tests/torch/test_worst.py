@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from hormesis import Recipe, StressResult, robust_scorer, stress
+from hormesis.engine.victim import Attackable
 from hormesis.errors import ModelError, SettingError
-from hormesis.measure import Attackable
 from hormesis.noise import CATALOGUE, GaussianNoise, LabelFlips, MissingValues, SwapNoise, WorstOf
 from hormesis.profile import Profile
 from hormesis.torch import FGSM, PGD, Space

@@ -95,6 +95,7 @@ class Noise(ABC):
     )
     random: ClassVar[bool] = True  # whether another seed is other noise
     whole: ClassVar[bool] = False  # whether a row's noise needs all other rows
+    shared: ClassVar[bool] = False  # whether one draw decides for all rows of a column
 
     @property
     def history(self) -> int:
@@ -110,6 +111,11 @@ class Noise(ABC):
     def unit(self) -> str:
         """Unit of the level: ``fraction``, ``sigma``, ``relative``, ``rank`` or ``epsilon``."""
         return unit_of(type(self)).name
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether it hits a column whole or not at all: below level 1 one coin per column decides."""
+        return unit_of(type(self)).of == "columns"
 
     def at(self, level: float) -> Self:
         """Return the same noise at another dose."""
@@ -314,6 +320,7 @@ class SchemaNoise(Noise):
     """A noise that changes whole columns, their names, order or types; each chosen column decides for itself."""
 
     changes: ClassVar[Changes] = "schema"
+    shared: ClassVar[bool] = True
 
     def _touch(self, table: Table, profile: Profile, draw: Draw, row_id: RowId, only: Only) -> Opened:
         if only is not None:

@@ -194,6 +194,7 @@ class Shift(ColumnNoise):
     columns: Columns = "numeric"
     direction: Literal["random", "up", "down"] = "random"
     applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
+    shared: ClassVar[bool] = True
 
     def column(self, values: NDArray[np.float64], column: ColumnProfile, draw: Draw) -> NDArray[np.float64]:
         up = self.direction == "up" or (self.direction == "random" and draw.coin("direction") < 0.5)
@@ -258,6 +259,7 @@ class UnitChange(ColumnNoise):
     columns: Columns = "numeric"
     factor: Factor = 2.54
     applies_to: ClassVar[tuple[Kind, ...]] = NUMERIC
+    shared: ClassVar[bool] = True
 
     def _touch_column(self, table: Table, j: int, column: ColumnProfile, draw: Draw, aim: Aim) -> None:
         if draw.coin("hit") < self.level:

@@ -266,7 +266,8 @@ class DateFormat(SchemaNoise):
 
 
 def _shuffled(table: Table, js: list[int], draw: Draw) -> list[int]:
-    """Return columns in an order that depends on their names alone."""
+    """Return columns in an order that depends on their names alone, the same in the mirror."""
+    draw = dataclasses.replace(draw, mirror=False)
     return sorted(js, key=lambda j: (draw.within(table.names[j]).coin("place"), str(table.names[j])))
 
 

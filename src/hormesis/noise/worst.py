@@ -53,6 +53,11 @@ class WorstCase(Noise):
         """Return the table, within the level, that is worst for this model; never mutates `data`."""
         raise NotImplementedError
 
+    @property
+    def by_columns(self) -> bool:
+        """Whether it hits a column whole or not at all: it works on cells."""
+        return False
+
     def check(self, model: Any) -> None:
         """Refuse a model that this noise cannot work against."""
 

@@ -20,6 +20,8 @@ LOOKS = (
 )  # Okabe and Ito (2008)
 GLYPHS = {"circle": "●", "square": "■", "triangle": "▲", "diamond": "◆", "star": "★"}
 BEFORE, AFTER = "#C4C9CE", "#222222"
+HOLLOW = "#FFFFFF"
+SAID = ("level", "score", "drop", "cells changed", "predictions changed", "rows")
 MOST_LABELS = 16
 THEME = {
     "attrs": {
@@ -42,23 +44,30 @@ THEME = {
 
 @dataclass(frozen=True)
 class Point:
-    """One measured level of a curve; `low` and `high` bound what the drop leaves of the clean score."""
+    """One measured level of a curve: what its drop leaves of the clean score, and the interval of that.
+
+    The score itself is another number where fewer rows than all were asked; the drop is paired on those rows. `said` are the words of `SAID`; `early` says that fewer rows than all decided the level.
+    """
 
     level: float
     score: float
     low: float
     high: float
-    said: tuple[str, str, str, str]
+    said: tuple[str, ...]
+    early: bool = False
 
 
-def runs(curve: Curve) -> list[list[Point]]:
-    """Return the measured points from clean upwards, one list per unbroken run; an error is a gap."""
+def runs(curve: Curve, every: int = 0) -> list[list[Point]]:
+    """Return the measured points from clean upwards, one list per unbroken run; an error is a gap.
+
+    Points measured on fewer than `every` rows are marked as early.
+    """
     clean = interval(curve.clean, curve.clean_low, curve.clean_high)
-    out = [[Point(0.0, curve.clean, curve.clean, curve.clean, ("clean", clean, "none", "none"))]]
+    out = [[Point(0.0, curve.clean, curve.clean, curve.clean, ("clean", clean, *("none",) * 3, "all"))]]
     for i, level in enumerate(curve.levels):
         if level == 0:
             continue
-        point = _point(curve, i)
+        point = _point(curve, i, every)
         if point is None:
             out.append([])
         else:
@@ -66,7 +75,7 @@ def runs(curve: Curve) -> list[list[Point]]:
     return [run for run in out if run]
 
 
-def _point(curve: Curve, i: int) -> Point | None:
+def _point(curve: Curve, i: int, every: int) -> Point | None:
     score, drop, low, high = curve.score[i], curve.drop[i], curve.drop_low[i], curve.drop_high[i]
     if score is None or not isfinite(score):
         return None
@@ -75,10 +84,15 @@ def _point(curve: Curve, i: int) -> Point | None:
         interval(score, curve.score_low[i], curve.score_high[i]),
         interval(drop, low, high, signed=True),
         share(curve.changed[i]),
+        share(curve.flips[i] if curve.flips else None),
+        f"{curve.rows[i]:,}" if curve.rows else "all",
     )
-    if low is None or high is None:
-        return Point(curve.levels[i], score, score, score, said)
-    return Point(curve.levels[i], score, curve.clean - high, curve.clean - low, said)
+    early = bool(curve.rows) and curve.rows[i] < every
+    if drop is not None:
+        score = curve.clean - drop
+    ends = (score, score) if low is None or high is None else (curve.clean - high, curve.clean - low)
+    y, bottom, top = (float(f"{v:.7g}") for v in (score, *ends))  # digits that nobody sees weigh much
+    return Point(curve.levels[i], y, bottom, top, said, early)
 
 
 def extent(curves: Iterable[Curve], max_drop: float) -> tuple[float, float]:
@@ -92,32 +106,36 @@ def extent(curves: Iterable[Curve], max_drop: float) -> tuple[float, float]:
 
 
 def curves_figure(
-    curves: Sequence[Curve], models: Sequence[str], max_drop: float, span: tuple[float, float]
+    curves: Sequence[Curve], models: Sequence[str], max_drop: float, span: tuple[float, float], every: int = 0
 ) -> Any:
-    """Draw score against level for one noise: line and band per model, tolerance, break-point zone."""
+    """Draw score against level for one noise: line and band per model, tolerance, break-point zone.
+
+    Levels measured on fewer than `every` rows are hollow.
+    """
     from bokeh.models import ColumnDataSource, HoverTool
 
     top = max((level for c in curves for level in c.levels), default=1.0) or 1.0
     plot = _frame(curves[0].unit, top, span)
     looks = dict(zip(models, LOOKS, strict=False))
     floor = span[0] + 0.05 * (span[1] - span[0])
-    for glyph, rows in _layers(curves, looks, max_drop, floor):
+    for glyph, rows in _layers(curves, looks, max_drop, floor, every):
         if rows:
             source = ColumnDataSource({name: [row[name] for row in rows] for name in rows[0]})
             dots = plot.add_glyph(source, glyph)
-    said = [("level", "@level"), ("score", "@score"), ("drop", "@drop"), ("changed", "@changed")]
+    said = [(name, f"@{{{name}}}") for name in SAID]
     plot.add_tools(HoverTool(renderers=[dots], tooltips=[("", "@who"), *said]))
     return plot
 
 
 def _layers(
-    curves: Sequence[Curve], looks: dict[str, dict[str, str]], max_drop: float, floor: float
+    curves: Sequence[Curve], looks: dict[str, dict[str, str]], max_drop: float, floor: float, every: int
 ) -> list[tuple[Any, Any]]:
     """Return glyphs and their rows from the bottom up; the dots come last."""
     from bokeh.models import HSpan, MultiLine, Patches, Scatter, VStrip
 
-    shapes = [(run, looks[c.model]) for c in curves for run in runs(c)]
-    dots = [_dot(point, c.model) | looks[c.model] for c in curves for run in runs(c) for point in run]
+    found = [(run, c.model) for c in curves for run in runs(c, every)]
+    shapes = [(run, looks[model]) for run, model in found]
+    dots = [_dot(point, model, looks[model]) for run, model in found for point in run]
     tolerance = [{"y": c.clean - max_drop} | looks[c.model] for c in curves]
     zones = [zone | looks[c.model] for c in curves for zone in _zones(c)]
     crosses = [{"x": x, "y": floor} | looks[c.model] for c in curves for x in _raised(c)]
@@ -128,7 +146,7 @@ def _layers(
         (HSpan(y="y", line_color="color", line_dash="dashed", line_alpha=0.8), tolerance),
         (MultiLine(xs="x", ys="y", line_color="color", line_width=2), [_line(*s) for s in shapes]),
         (Scatter(x="x", y="y", size=7, marker="x", line_color="color", line_width=2), crosses),
-        (Scatter(x="x", y="y", size=6, marker="marker", fill_color="color", line_color="white"), dots),
+        (Scatter(x="x", y="y", size=7, marker="marker", fill_color="fill", line_color="color"), dots),
     ]
 
 
@@ -173,10 +191,10 @@ def _band(run: list[Point], look: dict[str, str]) -> dict[str, Any]:
     return {"x": [p.level for p in there + back], "y": [p.low for p in there] + [p.high for p in back]} | look
 
 
-def _dot(point: Point, model: str) -> dict[str, Any]:
-    level, score, drop, changed = point.said
-    said = {"who": cut(model, 40), "level": level, "score": score, "drop": drop, "changed": changed}
-    return {"x": point.level, "y": point.score} | said
+def _dot(point: Point, model: str, look: dict[str, str]) -> dict[str, Any]:
+    fill = HOLLOW if point.early else look["color"]
+    where = {"x": point.level, "y": point.score, "fill": fill, "who": cut(model, 40)}
+    return where | dict(zip(SAID, point.said, strict=True)) | look
 
 
 def distribution_figure(found: Distribution) -> Any:

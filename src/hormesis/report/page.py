@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hormesis.proof import HardenResult
-from hormesis.report import figures, tables, words
-from hormesis.results import Curve, Distribution, Estimate, StressResult, spoken, title
+from hormesis.report import alone, figures, findings, tables, words
+from hormesis.results import Cost, Curve, Distribution, Estimate, StressResult, spoken, title
 
 MOST_CURVES = 24
-MOST_POINTS = 2000
+MOST_POINTS = 1600
 MOST_DISTRIBUTIONS = 20
 LONGEST_RECIPE = 20_000
 
@@ -47,32 +47,55 @@ class Block:
 def context(result: StressResult | HardenResult) -> dict[str, Any]:
     """Return all parts of the page by name."""
     parts = _harden_parts(result) if isinstance(result, HardenResult) else _stress_parts(result)
-    proof = parts["proof"]
+    proof, whole = parts["proof"], result.proof if isinstance(result, HardenResult) else result
     blocks = _blocks(proof)
     columns = [_column(i, d) for i, d in enumerate(proof.distributions[:MOST_DISTRIBUTIONS])]
     panels = [panel for block in blocks for panel in block.panels] + columns
     script, places = figures.embed({panel.key: panel.plot for panel in panels})
-    return parts | {
-        "finished": result.finished and proof.finished,
-        "blocks": blocks,
-        "curves_left": len(_groups(proof)) - sum(len(block.panels) for block in blocks),
-        "legend": figures.legend(proof.models),
-        "columns": columns,
-        "everything": tables.everything(proof),
-        "script": script,
-        "places": places,
+    return (
+        parts
+        | _findings(whole, proof)
+        | {
+            "finished": result.finished and proof.finished,
+            "blocks": blocks,
+            "curves_left": len(_groups(proof)) - sum(len(block.panels) for block in blocks),
+            "legend": figures.legend(proof.models),
+            "columns": columns,
+            "script": script,
+            "places": places,
+        }
+    )
+
+
+def _findings(result: StressResult, proof: StressResult) -> dict[str, Any]:
+    """Return what is beside the curves; `proof` holds those of noise in all its columns only."""
+    noticed, validated = findings.validated(result)
+    return {
+        "hollow": any(n < proof.provenance.rows for c in proof.curves for n in c.rows),
+        "at_break": tables.at_break(proof),
+        "crashes": findings.crashes(proof),
+        "heats": alone.heats(result),
+        "heat_key": alone.KEY,
+        "fragile": findings.columns(result),
+        "fragile_pairs": findings.pairs(result),
+        "differences": findings.differences(proof),
+        "limits": findings.limits(result),
+        "noticed": noticed,
+        "validated": validated,
+        "everything": tables.everything(result),
     }
 
 
 def _stress_parts(result: StressResult) -> dict[str, Any]:
+    proof = alone.joint(result)
     return {
-        "proof": result,
-        "verdict": words.headline(result),
-        "facts": _scores(result),
-        "breaks": tables.break_points(result),
+        "proof": proof,
+        "verdict": words.headline(proof),
+        "facts": _scores(proof),
+        "breaks": tables.break_points(proof),
         "ladder": None,
         "repeat": _origin(result),
-        "recipes": [_noises(result)],
+        "recipes": [_noises(proof)],
     }
 
 
@@ -126,7 +149,15 @@ def _scores(result: StressResult) -> list[Fact]:
         facts.append(
             Fact("Least robustness", words.number(min(areas)[0]), f"under {min(areas)[1]}; 1 is no loss")
         )
+    if result.cost is not None:
+        facts.append(_cost(result.cost))
     return facts
+
+
+def _cost(found: Cost) -> Fact:
+    grid = found.grid_rows and found.test_rows and found.grid_rows / found.test_rows
+    more = f"; a grid of these levels takes {grid:.1f} ×" if grid else ""
+    return Fact("Cost", f"{found.multiple:.1f} ×", f"the test rows predicted{more}")
 
 
 def _clean(curve: Curve, *, named: bool) -> Fact:
@@ -136,10 +167,12 @@ def _clean(curve: Curve, *, named: bool) -> Fact:
 
 
 def _groups(result: StressResult) -> list[list[Curve]]:
-    """Return the curves that share a figure: one noise and one scorer, all models."""
+    """Return the curves that share a figure: one noise and one scorer, all models; none for whole columns."""
     found: dict[tuple[str, str], list[Curve]] = {}
     for scoring in result.scoring:
         for curve in result.select(scoring=scoring):
+            if curve.break_point.whole and len(curve.levels) == 1:
+                continue  # one level is no curve: its verdict is a row
             found.setdefault((scoring, curve.noise), []).append(curve)
     return list(found.values())
 
@@ -182,8 +215,8 @@ def _curves(result: StressResult, curves: list[Curve], span: tuple[float, float]
         key=f"curves {first.scoring} {first.noise}",
         heading=title(first.noise),
         label=f"{first.scoring} against the level of {title(first.noise)}, {models}",
-        sentences=tuple(words.curve_sentence(c) for c in curves),
-        plot=figures.curves_figure(curves, result.models, result.max_drop, span),
+        sentences=tuple(words.curve_sentence(c, result.provenance.rows) for c in curves),
+        plot=figures.curves_figure(curves, result.models, result.max_drop, span, result.provenance.rows),
         errors=words.raised(curves),
     )
 
@@ -219,10 +252,13 @@ def _origin(result: StressResult) -> dict[str, str]:
         "sampled": found.sampled,
         "data fingerprint": found.fingerprint,
         "seed": str(found.seed),
-        "repeats of the noise": str(found.repeats),
+        "repeats of the noise": "as many as each noise needs"
+        if found.repeats is None
+        else str(found.repeats),
         "randomness": found.scheme,
         "versions": ", ".join(f"{name} {version}" for name, version in found.versions.items()),
         "time taken": f"{found.seconds:.1f} s",
+        **({"cost": str(result.cost)} if result.cost else {}),
         "schema version": str(result.schema_version),
     }
 

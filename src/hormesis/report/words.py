@@ -6,6 +6,8 @@ from itertools import groupby
 from math import isfinite
 
 from hormesis.results import BreakPoint, Curve, Distribution, StressResult, spoken, title
+from hormesis.results.tables import idle
+from hormesis.results.words import fewer
 
 NOTHING = "–"
 LONGEST = 300
@@ -85,15 +87,14 @@ def level_verdict(curve: Curve, i: int, max_drop: float) -> str:
         return "raised"
     if low is None or high is None:
         return "not measured"
-    if high <= max_drop:
-        return "passes"
-    return "fails" if low > max_drop else "undecided"
+    return curve.words_at(max_drop)[i]
 
 
 def _tally(points: Sequence[BreakPoint]) -> str:
-    count = Counter[str](b.verdict for b in points)
+    count = Counter[str]("within" if b.whole and b.verdict == "holds" else b.verdict for b in points)
     forms = {
         "holds": ("holds to the highest level tested", "hold to the highest level tested"),
+        "within": ("stays within the tolerance", "stay within the tolerance"),
         "undecided": ("is undecided", "are undecided"),
         "not measurable": ("is not measurable", "are not measurable"),
     }
@@ -142,14 +143,15 @@ def _one(points: Sequence[BreakPoint]) -> str:
     return f"{text}; of the others, {rest}." if rest else text + "."
 
 
-def curve_sentence(curve: Curve) -> str:
-    """Say one curve without a picture: its verdict, and the score at both ends."""
-    measured = [(x, s) for x, s in zip(curve.levels, curve.score, strict=True) if s is not None]
-    text = f"{curve.model}: {verdict(curve.break_point)}; score {number(curve.clean)} clean"
+def curve_sentence(curve: Curve, every: int) -> str:
+    """Say one curve without a picture: its verdict, its clean score, its last drop, and on how many rows it is known."""
+    measured = [(x, d) for x, d in zip(curve.levels, curve.drop, strict=True) if d is not None]
+    text = f"{curve.model}: {verdict(curve.break_point)}{idle(curve)}; score {number(curve.clean)} clean"
     if not measured:
         return text + "."
-    level, score = measured[-1]
-    return f"{text}, {number(score)} at {spoken(level, curve.unit)}."
+    level, drop = measured[-1]
+    part = fewer(curve.rows, every)
+    return f"{text}, loses {number(drop)} at {spoken(level, curve.unit)}{f'; {part}' if part else ''}."
 
 
 def raised(curves: Iterable[Curve], most: int = 4) -> tuple[str, ...]:

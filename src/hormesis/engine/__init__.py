@@ -1,0 +1,1 @@
+"""Models asked about noisy rows: as few rows as the answer needs, none of them twice."""
