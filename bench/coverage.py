@@ -83,6 +83,11 @@ def tables(share: float) -> dict[str, Callable[[], list[Cell]]]:
             for m in TWO[:2]
             for c in searches(A, m, n, k, far[n] // (3 if m == "roc_auc" and n > 10_000 else 1))
         ],
+        "Early-stopped search, between two levels": lambda: [
+            c
+            for w, m in ((A, "accuracy"), *((D[0], m) for m in REAL[1:]))
+            for c in searches(w, m, 10_000, 12, sizes[10_000] // 2, between=True)
+        ],
         "Early-stopped search, grouped rows": lambda: [
             c for w in G for c in searches(w, "accuracy", 1000, 12, sizes[1000] // 4)
         ],

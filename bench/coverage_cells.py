@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from coverage_worlds import LEVELS, Linear, Numbers
-from hormesis.statistics import Sample, crossings, drop_of, groups_of, runs, score_interval
+from hormesis.engine.sweeps import COARSEST
+from hormesis.statistics import Drop, Sample, crossings, drop_of, groups_of, runs, score_interval
 from hormesis.statistics.paired import break_difference, condense, drop_difference
 from hormesis.statistics.ranks import rank
-from hormesis.statistics.search import Looks, Search, break_interval
+from hormesis.statistics.search import FIRST, Looks, Search, break_interval
 
 TOLERANCE = 0.05
 CASES = {"tiny": 0.005, "tol": 0.05, "large": 0.15}
@@ -20,7 +21,10 @@ A = Linear("A linear")
 
 @dataclass
 class Cell:
-    """How many simulations of one case were covered, with medians of what else was noted."""
+    """How many simulations of one case were covered, with medians of what else was noted.
+
+    `refused` tables were drawn that `stress` calls not measurable: they have no interval and count for nothing.
+    """
 
     what: str
     world: str
@@ -29,6 +33,7 @@ class Cell:
     case: str
     hits: int = 0
     sims: int = 0
+    refused: int = 0
     notes: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self, *, held: bool, **notes: float) -> None:
@@ -42,6 +47,8 @@ class Cell:
 
     def __str__(self) -> str:
         middle = [f"{name} {np.median(values):.3g}" for name, values in self.notes.items()]
+        if self.refused:
+            middle.append(f"refused {self.refused / (self.refused + self.sims):.0%}")
         return f"{self.rate:.3f}" + (f" ({', '.join(middle)})" if middle else "")
 
 
@@ -54,6 +61,25 @@ def holds(low: float | None, truth: float, high: float | None) -> bool:
     return (low is None or low <= truth) and (high is None or truth <= high)
 
 
+def measurable(
+    world: Any, r: np.random.Generator, n: int, metrics: Sequence[str], cells: Sequence[Cell]
+) -> Any:
+    """Draw tables until `stress` gives an interval for one."""
+    while True:
+        table = world.table(r, n)
+        if not any(table.scorer(m).too_few(TOLERANCE) for m in metrics):
+            return table
+        for cell in cells:
+            cell.refused += 1
+
+
+def read(table: Any, score: Any) -> tuple[Sample, float]:
+    """Return the clean sample and the influence of a row that went wrong unseen, as `stress` asks for them."""
+    said = table.said(-1)
+    clean = score.sample(said)
+    return clean, score.unseen(clean, said)
+
+
 def scores_and_drops(world: Any, metrics: Sequence[str], n: int, sims: int) -> list[Cell]:
     """Cover the clean score, and score and drop at a tiny, a tolerable and a large drop."""
     r, truths = np.random.default_rng([n, 1]), {m: world.truth(m) for m in metrics}
@@ -64,11 +90,10 @@ def scores_and_drops(world: Any, metrics: Sequence[str], n: int, sims: int) -> l
         for what, c in [("score", "clean"), ("score", "tol"), *(("drop", c) for c in CASES)]
     }
     for _ in range(sims):
-        table = world.table(r, n)
+        table = measurable(world, r, n, metrics, list(cells.values()))
         for m in metrics:
             score, (s0, drops) = table.scorer(m), truths[m]
-            clean = score.sample(table.said(-1))
-            h = score.unseen(clean)
+            clean, h = read(table, score)
             _, low, high = score_interval([clean], share=score.share, smallest=score.smallest)
             cells[m, "score", "clean"].note(held=low <= s0 <= high)
             for case, j in at[m].items():
@@ -100,7 +125,7 @@ def break_points(
         places[m] = (j, levels, truth, tolerance, *pair)
         cells += pair
     for _ in range(sims):
-        table = world.table(r, n)
+        table = measurable(world, r, n, metrics, cells)
         for m, (j, levels, truth, tolerance, grid, continuous) in places.items():
             low, high = np.transpose([d.interval() for d in curve(table, m)])
             passes, fails = runs(low, high, tolerance)
@@ -112,22 +137,30 @@ def break_points(
 
 def curve(table: Any, metric: str) -> list[Any]:
     """Return the drops of all levels on all rows."""
-    score = table.scorer(metric)
-    clean = score.sample(table.said(-1))
-    h, times = score.unseen(clean), range(repeats(table.y.size))
+    score, times = table.scorer(metric), range(repeats(table.y.size))
+    clean, h = read(table, score)
     return [
         drop_of(clean, [score.sample(table.said(j, k)) for k in times], h)
         for j in range(len(table.world.levels))
     ]
 
 
-def searches(world: Any, metric: str, n: int, levels: int, sims: int) -> list[Cell]:
-    """Cover the early-stopped search; rows in multiples of the test set, clean predictions and both repeats included."""
+def searches(
+    world: Any, metric: str, n: int, levels: int, sims: int, *, between: bool = False
+) -> list[Cell]:
+    """Cover the early-stopped search; rows in multiples of the test set, clean predictions and both repeats included.
+
+    The break point lies just below a level (the worst place), or half-way between two.
+    """
     world = replace(world, levels=tuple(np.linspace(LEVELS[-1] / levels, LEVELS[-1], levels)))
     drops = world.truth(metric)[1]
     j = int(np.abs(drops - TOLERANCE).argmin())
     truth, tolerance, r = world.levels[j], drops[j] - 1e-9, np.random.default_rng([n, levels, 3])
-    grid, continuous = (Cell(w, world.name, metric, n, f"{levels} levels") for w in ("grid", "continuous"))
+    if between:
+        truth = (world.levels[j - 1] + truth) / 2
+        tolerance = replace(world, levels=(truth,)).truth(metric)[1][0]
+    case = f"{levels} levels, between two" if between else f"{levels} levels"
+    grid, continuous = (Cell(w, world.name, metric, n, case) for w in ("grid", "continuous"))
     for _ in range(sims):
         search, rows = searched(world.table(r, n), metric, tolerance)
         found = search.outcome(0)
@@ -145,10 +178,11 @@ def searches(world: Any, metric: str, n: int, levels: int, sims: int) -> list[Ce
 def searched(table: Any, metric: str, tolerance: float) -> tuple[Search, dict[int, float]]:
     """Run a search on a table; return it with the rows predicted at each level."""
     n, size, times = table.scorer(metric).units, table.y.size, repeats(table.y.size)
-    looks = Looks.of(n)
+    looks = Looks.of(n, first=max(FIRST, n // COARSEST))
     ends = looks.units if table.group is None else np.searchsorted(table.group, looks.units)
     scores = [table.scorer(metric).on(int(end)) for end in ends]
     cleans = [s.sample(table.said(-1, rows=end)) for s, end in zip(scores, ends, strict=True)]
+    early = [end < size and s.too_few(tolerance) is not None for s, end in zip(scores, ends, strict=True)]
     search, rows = Search(len(table.world.levels), looks, tolerance), {}
     asked = search.run()
     try:
@@ -156,7 +190,8 @@ def searched(table: Any, metric: str, tolerance: float) -> tuple[Search, dict[in
         while True:
             noisy = [scores[k].sample(table.said(level, repeat, ends[k])) for repeat in range(times)]
             rows[level] = float(ends[k] * times / size)
-            level, k = asked.send([drop_of(cleans[k], noisy, scores[k].unseen(cleans[k]))])
+            known = drop_of(cleans[k], noisy, scores[k].unseen(cleans[k]))
+            level, k = asked.send([Drop(math.nan, math.inf, 1.0) if early[k] else known])
     except StopIteration:
         return search, rows
 
@@ -170,28 +205,37 @@ def ways_to_repeat(n: int, sims: int) -> list[Cell]:
         table = A.table(r, n, pairs=5)
         for (m, way), cell in cells.items():
             score = table.scorer(m)
-            clean = score.sample(table.said(-1))
-            drop = drop_of(clean, [score.sample(table.said(4, k)) for k in ways[way]], score.unseen(clean))
+            clean, h = read(table, score)
+            drop = drop_of(clean, [score.sample(table.said(4, k)) for k in ways[way]], h)
             low, high = drop.interval()
             cell.note(held=low <= truths[m][4] <= high, width=high - low)
     return list(cells.values())
 
 
 def shared_noise(n: int, sims: int) -> list[Cell]:
-    """Cover the drop under a shift drawn once per repeat, in eight fresh draws, counted rightly and as if per row."""
+    """Cover score and drop under a shift drawn once per repeat, in eight fresh draws, counted rightly and as if per row."""
     world, r = Linear("A, one draw for all rows", shared=True), np.random.default_rng([n, 5])
     ways, metrics = {"between draws": True, "rows alone": False}, ("accuracy", "neg_log_loss")
-    cells = {(m, way): Cell("drop", world.name, m, n, way) for m in metrics for way in ways}
-    truths = {m: world.truth(m)[1] for m in metrics}
+    cells = {
+        (m, what, way): Cell(what, world.name, m, n, way)
+        for m in metrics
+        for what in ("score", "drop")
+        for way in ways
+    }
+    truths = {m: world.truth(m) for m in metrics}
     for _ in range(sims):
         table = world.table(r, n, pairs=8)
         for m in metrics:
-            score = table.scorer(m)
-            clean = score.sample(table.said(-1))
+            score, (s0, drops) = table.scorer(m), truths[m]
+            clean, h = read(table, score)
             noisy = [score.sample(table.said(4, k)) for k in range(0, 16, 2)]
             for way, shared in ways.items():
-                low, high = drop_of(clean, noisy, score.unseen(clean), shared=shared).interval()
-                cells[m, way].note(held=low <= truths[m][4] <= high, width=high - low)
+                low, high = drop_of(clean, noisy, h, shared=shared).interval()
+                cells[m, "drop", way].note(held=low <= drops[4] <= high, width=high - low)
+                _, low, high = score_interval(
+                    noisy, share=score.share, smallest=score.smallest, shared=shared
+                )
+                cells[m, "score", way].note(held=low <= s0 - drops[4] <= high, width=high - low)
     return list(cells.values())
 
 
@@ -213,10 +257,10 @@ def any_scorer(n: int, sims: int) -> list[Cell]:
         for _ in range(sims):
             table = world.table(r, n)
             score = table.scorer(metric, call)
-            clean = score.sample(table.said(-1))
+            clean, h = read(table, score)
             for case, j in at.items():
                 noisy = [score.sample(table.said(j, k)) for k in (0, 1)]
-                low, high = drop_of(clean, noisy, score.unseen(clean)).interval()
+                low, high = drop_of(clean, noisy, h).interval()
                 row[case].note(held=low <= drops[j] <= high)
         cells += row.values()
     return cells

@@ -9,8 +9,11 @@ from pydantic.dataclasses import dataclass
 
 from hormesis.engine.bench import Bench
 from hormesis.engine.measuring import Plan, Planned, ask_of
+from hormesis.fragile import PAIRED, ROWS
 from hormesis.frames import library_of, part
 from hormesis.models import single_thread
+from hormesis.noise import WorstCase
+from hormesis.plans import NEED_TWO
 from hormesis.results import STRICT, framed, spoken, title
 from hormesis.results.tables import Columns, Library
 
@@ -54,8 +57,8 @@ class PlannedNoise:
 class StressPlan:
     """What `stress` would run: `dry_run=True` returns it and runs nothing.
 
-    Rows are predicted rows, clean ones included, models together; `seconds` are for the rows expected, from timing the models
-    on few rows.
+    Rows are predicted rows, clean ones included, models together; `ranking_rows` of them are for columns one at a time and in
+    pairs; `seconds` are for the rows expected, from timing the models on few rows.
     """
 
     noises: tuple[PlannedNoise, ...]
@@ -65,6 +68,7 @@ class StressPlan:
     rows_expected: int
     rows_at_most: int
     seconds: float
+    ranking_rows: int = 0
     library: Library = "pandas"
 
     def to_frame(self) -> Any:
@@ -88,8 +92,12 @@ class StressPlan:
     def words(self) -> list[str]:
         """Return the plan line by line, the sum last."""
         multiple = self.rows_expected / max(self.test_rows, 1)
+        ranked = (
+            [f"columns ranked one at a time: about {self.ranking_rows:,} rows"] if self.ranking_rows else []
+        )
         return [
             *map(str, self.noises),
+            *ranked,
             f"about {self.rows_expected:,} predicted rows ({multiple:.1f} times the {self.test_rows:,} test rows), "
             f"{self.rows_at_most:,} at most; about {_lasting(self.seconds)}",
         ]
@@ -104,7 +112,8 @@ def forecast(bench: Bench, plan: Plan, *, row_wise: bool | None) -> StressPlan:
     noises = tuple(_noise(bench, p, models) for p in plan)
     clean = bench.rows * models
     fixed, slope = _pace(bench, row_wise=row_wise)
-    expected = clean + sum(n.rows_expected for n in noises)
+    ranking = _ranking(bench, plan) * models
+    expected = clean + ranking + sum(n.rows_expected for n in noises)
     calls = sum(len(n.levels) for n in noises)
     return StressPlan(
         noises,
@@ -112,10 +121,24 @@ def forecast(bench: Bench, plan: Plan, *, row_wise: bool | None) -> StressPlan:
         tuple(s.name for s in bench.scorers),
         bench.rows,
         expected,
-        clean + sum(n.rows_at_most for n in noises),
+        clean + ranking + sum(n.rows_at_most for n in noises),
         round(fixed * calls + slope * expected, 1),
+        ranking,
         library_of(bench.X),
     )
+
+
+def _ranking(bench: Bench, plan: Plan) -> int:
+    """Return the rows that ranking columns takes at most, where they are tested alone."""
+    if not any("@" in p.step.name for p in plan):
+        return 0
+    rows = min(bench.rows, ROWS)
+    joint = [p.step for p in plan if "@" not in p.step.name and not isinstance(p.step.noise, WorstCase)]
+    columns = [
+        (s, len(s.noise.targets(bench.profile))) for s in joint if type(s.noise).__name__ not in NEED_TWO
+    ]
+    pairs = PAIRED * (PAIRED - 1) // 2
+    return sum((n + pairs) * bench.draws(s) * rows for s, n in columns if n > 1)
 
 
 def _noise(bench: Bench, planned: Planned, models: int) -> PlannedNoise:

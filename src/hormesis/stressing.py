@@ -28,7 +28,7 @@ from hormesis.reshape import has_names
 from hormesis.results import Curve
 from hormesis.scoring import Scoring
 from hormesis.statistics.slices import Slices
-from hormesis.summary import summarise
+from hormesis.summary import flip_notes, summarise, unit_notes
 from hormesis.thresholds import limits_of
 from hormesis.trial import prepared
 from hormesis.validating import Validation
@@ -106,7 +106,8 @@ def stress(
         Threads over tables; None leaves threads to the model (up to 100,000 rows OpenMP is held to one, where waiting
         threads cost more than they bring). Results are equal.
     store : path, optional
-        A file that keeps every answer: a run that was killed goes on from there, and ends with the same result.
+        A file that keeps every answer: a run that was killed goes on from there, and ends with the same result. Runs of
+        another plan share answers; where a model's last bits depend on the rows beside, theirs may differ in them.
     dry_run : bool
         Return what would be run, how many rows would be predicted and about how long it takes, and run nothing.
     profile : Profile, optional
@@ -179,6 +180,10 @@ def stress(
                 found["checked"] = done.unless_stopped(
                     "what the validator says", lambda: noticed(done, curves, max_drop, validation)
                 )
+            found["notes"] = [
+                *unit_notes(done, max_drop),
+                *flip_notes([c for c in curves if "@" not in c.noise]),
+            ]
             return summarise(done, curves, max_drop=max_drop, sampled=trial.sampled, started=started, **found)
 
 

@@ -39,8 +39,6 @@ def summarise(
     groups = None if bench.groups is None else int(bench.groups.max()) + 1
     shown = done.unless_stopped("pictures of columns", lambda: distributions(done, curves))
     said = [
-        *unit_notes(done, max_drop),
-        *flip_notes([c for c in curves if "@" not in c.noise]),
         *notes,
         *done.notes,
         *widened_notes(done),
@@ -67,18 +65,19 @@ def summarise(
 
 def flip_notes(curves: Sequence[Curve]) -> list[str]:
     """Say where many predictions change although the score holds."""
-    found = []
+    most: dict[str, tuple[float, str]] = {}
     for c in curves:
-        flips = [f or 0.0 for f in c.flips]
-        if c.break_point.verdict == "holds" and flips and max(flips) >= MANY:
-            at = c.levels[flips.index(max(flips))]
-            found.append(
-                f"{title(c.noise)} changes {100 * max(flips):.0f} % of the predictions at {spoken(at, c.unit)}"
-            )
-    if not found:
+        changed = [(f or 0.0, spoken(x, c.unit)) for f, x in zip(c.flips, c.levels, strict=False)]
+        if c.break_point.verdict == "holds" and changed and max(changed)[0] >= MANY:
+            most[c.noise] = max(most.get(c.noise, (0.0, "")), *changed)
+    if not most:
         return []
+    found = [
+        f"{title(noise)} changes {100 * share:.0f} % of them at {level}"
+        for noise, (share, level) in most.items()
+    ]
     return [
-        f"the score holds, and yet {'; '.join(dict.fromkeys(found))}: what counts them, such as accuracy, sees it"
+        f"the score holds, the predictions do not: {'; '.join(found)}. A score that counts them, such as accuracy, sees it"
     ]
 
 

@@ -57,26 +57,29 @@ class Difference:
         """Say the difference of the break points."""
         low, high, say = self.break_low, self.break_high, functools.partial(apart, unit=self.unit)
         if low is not None and low > 0:
-            return f"{self.other} holds {_further(low, self.break_value, high, say)} longer{_span(low, high, self.unit)}"
+            return f"{self.other} holds {_further(low, self.break_value, high, say)} longer{self._span(low, high)}"
         if high is not None and high < 0:
             value = None if self.break_value is None else -self.break_value
             least = None if low is None else -low
-            return f"{self.other} breaks {_further(-high, value, least, say)} sooner{_span(-high, least, self.unit)}"
+            return (
+                f"{self.other} breaks {_further(-high, value, least, say)} sooner{self._span(-high, least)}"
+            )
         return "break points not shown to differ"
+
+    def _span(self, low: float, high: float | None) -> str:
+        if high is None or self.break_value is None:
+            return ""
+        scale = 1 if self.unit in ("sigma", "epsilon") else 100
+        return f" [{scale * low:.3g}, {scale * high:.3g}]"
 
     def __str__(self) -> str:
         return f"{title(self.noise)}, {self.one} and {self.other}: {self.words}"
 
 
 def _further(low: float, value: float | None, high: float | None, say: "functools.partial[str]") -> str:
-    return f"at least {say(low)}" if value is None or high is None else say(value)
-
-
-def _span(low: float, high: float | None, unit: str) -> str:
-    if high is None:
-        return ""
-    scale = 1 if unit in ("sigma", "epsilon") else 100
-    return f" [{scale * low:.3g}, {scale * high:.3g}]"
+    if value is not None and high is not None:
+        return say(value)
+    return f"at least {say(low)}" if high is None else f"{say(low)} to {say(high)}"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -113,6 +116,8 @@ class Fragility:
             one = self.rank_low == self.rank_high
             rank = f", rank {self.rank_low}" if one else f", rank {self.rank_low} to {self.rank_high}"
         sure = "matters" if self.matters else "not shown to matter"
+        if self.matters and self.p is not None and self.low is not None and self.low <= 0:
+            sure = f"matters (one-sided, p {self.p:.2g} after Holm)"
         return f"{self.column}: loses {self.drop:.3f}{span}, {sure}{rank}"
 
     @property
