@@ -6,6 +6,7 @@ Everything is measured on the functions that `stress` uses: `hormesis.statistics
 
 import argparse
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -38,12 +39,15 @@ def pivot(cells: Sequence[Cell]) -> str:
     columns = list(dict.fromkeys((c.world, c.metric) for c in cells))
     lines = list(dict.fromkeys((c.what, c.n, c.case, c.sims) for c in cells))
     known = {(c.what, c.n, c.case, c.sims, c.world, c.metric): str(c) for c in cells}
-    heads = ["of", "n", "case", "simulations", *(f"{world}: {metric}" for world, metric in columns)]
+    one = len({world for world, _ in columns}) == 1
+    said = [metric if one else f"{world}: {metric}" for world, metric in columns]
+    heads = ["of", "n", "case", "simulations", *said]
     body = [
         [line[0], f"{line[1]:,}", line[2], f"{line[3]:,}", *(known.get((*line, *c), "") for c in columns)]
         for line in lines
     ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *body])
+    marks = ["---"] * 4 + ["--:"] * len(said)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, marks, *body])
 
 
 def tables(share: float) -> dict[str, Callable[[], list[Cell]]]:
@@ -106,10 +110,10 @@ def tables(share: float) -> dict[str, Callable[[], list[Cell]]]:
 def main() -> None:
     """Print every table, or those whose title contains the words given."""
     asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--share", type=float, default=1.0, help="the share of the simulations to run")
     asked.add_argument(
         "--quick", action="store_const", dest="share", const=0.05, help="a twentieth of the simulations"
     )
-    asked.add_argument("--share", type=float, default=1.0, help="the share of the simulations to run")
     asked.add_argument("--only", default="", help="titles that match a regular expression")
     asked = asked.parse_args()
     for title, run in tables(asked.share).items():
@@ -122,4 +126,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path.pop(0)  # numba looks for the package `coverage`, and would find this file
     main()

@@ -47,7 +47,7 @@ class Cell:
 
     def __str__(self) -> str:
         middle = [f"{name} {np.median(values):.3g}" for name, values in self.notes.items()]
-        if self.refused:
+        if self.refused > self.sims / 100:
             middle.append(f"refused {self.refused / (self.refused + self.sims):.0%}")
         return f"{self.rate:.3f}" + (f" ({', '.join(middle)})" if middle else "")
 
@@ -145,9 +145,7 @@ def curve(table: Any, metric: str) -> list[Any]:
     ]
 
 
-def searches(
-    world: Any, metric: str, n: int, levels: int, sims: int, *, between: bool = False
-) -> list[Cell]:
+def searches(world: Any, metric: str, n: int, levels: int, sims: int, *, between: bool = False) -> list[Cell]:
     """Cover the early-stopped search; rows in multiples of the test set, clean predictions and both repeats included.
 
     The break point lies just below a level (the worst place), or half-way between two.

@@ -1,14 +1,15 @@
 """Columns that matter, before and after noise, as counts that a report can draw."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hormesis.columns import Table
-from hormesis.engine.blocks import stacked
+from hormesis.engine.blocks import Block, stacked
 from hormesis.engine.measuring import Measured
-from hormesis.frames import open_table, part, stack
+from hormesis.frames import open_table, part
 from hormesis.key import bits, key, lane
 from hormesis.noise.worst import Raised
 from hormesis.results import Curve, Distribution
@@ -31,26 +32,27 @@ def importance(done: Measured) -> dict[str | int, float]:
     bench, (reader, *_) = done.bench, done.readers.values()
     names = open_table(bench.looked).names[:MOST_COLUMNS]
     few = min(bench.rows, max(50, min(1000, SHUFFLED // max(len(names), 1))))
-    X, reply = part(bench.looked, 0, few), reader.oracle.decided(reader.first(few))
+    X = part(bench.looked, 0, few) if bench.block is None else bench.block.part(0, few)
+    reply = reader.oracle.decided(reader.first(few))
     tables = [_shuffled(X, j, bench.seed) for j in range(len(names))]
     if reader.oracle.row_wise:
-        told = done.rounds.kept("shuffled", reader.name, lambda: reader.oracle.ask(stack(tables)))
+        told = done.rounds.kept("shuffled", reader.name, lambda: reader.oracle.ask(stacked(tables)))
         answers = reader.oracle.decided(told)
         said = np.split(answers, len(names))
     else:
-        said = [reader.oracle.decided(reader.oracle.ask(table)) for table in tables]
+        said = [reader.oracle.decided(reader.oracle.ask(stacked([table]))) for table in tables]
     numbers = bench.task == "regression"
     moved = [(s - reply) ** 2 if numbers else s != reply for s in said]
     return {name: float(np.mean(m)) for name, m in zip(names, moved, strict=True)}
 
 
 def _shuffled(X: Any, j: int, seed: int) -> Any:
-    table = open_table(X)
+    table = X.open() if isinstance(X, Block) else open_table(X)
     rows = np.flatnonzero(~_gone(table, j))
     order = np.argsort(bits(lane(rows), key(seed, "importance", table.names[j])), kind="stable")
     if rows.size and table.dtype(j) != "other":
         table.put(j, rows, table.pick(j, rows)[order])
-    return table.close()
+    return replace(X, values=table.close()) if isinstance(X, Block) else table.close()
 
 
 def distributions(done: Measured, curves: Sequence[Curve]) -> Iterator[Distribution]:

@@ -48,7 +48,7 @@ def write(column: Any, rows: NDArray[np.intp], values: NDArray[Any]) -> Any:
     stops[rows + 1] = np.diff(np.frombuffer(offsets, np.int64)[: len(new) + 1])
     np.cumsum(stops, out=stops)
     spread = pa.LargeStringArray.from_buffers(len(column), pa.py_buffer(stops), data or pa.py_buffer(b""))
-    return pc.if_else(_mask(column, rows), spread.cast(column.type), column)
+    return pc.if_else(_mask(column, rows), spread.cast(column.type), _unsliced(column))
 
 
 def lose(column: Any, rows: NDArray[np.intp]) -> Any:
@@ -56,7 +56,18 @@ def lose(column: Any, rows: NDArray[np.intp]) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.if_else(_mask(column, rows), pa.scalar(None, column.type), column)
+    return pc.if_else(_mask(column, rows), pa.scalar(None, column.type), _unsliced(column))
+
+
+def _unsliced(column: Any) -> Any:
+    """Return a column that begins where its memory does: Arrow 17 reads others past their end in `if_else`."""
+    import pyarrow as pa
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if not any(chunk.offset for chunk in chunks):
+        return column
+    whole = pa.concat_arrays([*chunks, chunks[0].slice(0, 0)])
+    return pa.chunked_array([whole]) if isinstance(column, pa.ChunkedArray) else whole
 
 
 def encoded(values: Any, dtype: Any) -> Any:

@@ -24,14 +24,20 @@ bench = load("coverage_tables", "coverage.py")
 
 # What each interval is held to: 93-97 % for scores and drops, the rest at least.
 GOAL = {"score": 0.93, "drop": 0.93, "grid": 0.95, "continuous": 0.94, "difference": 0.94}
-# Known not to reach it (docs/coverage.md says why): world, metric, of, largest n.
+# Known not to reach it (docs/coverage.md says why): world, metric, of, largest n, what is reached; smaller n first.
 SHORT = [
-    ("B rare, near perfect", "neg_log_loss", "score", 1000, 0.85),
-    ("B rare, near perfect", "neg_log_loss", "drop", 1000, 0.87),
-    ("D t4 errors", "neg_root_mean_squared_error", "score", 10_000, 0.85),
-    ("D t4 errors", "r2", "score", 10_000, 0.89),
-    ("G equal groups", None, "score", 20, 0.9),
-    ("G unequal groups", None, "score", 20, 0.86),
+    ("B rare, near perfect", "neg_log_loss", "score", 200, 0.85),
+    ("B rare, near perfect", "neg_log_loss", "score", 1000, 0.92),
+    ("B rare, near perfect", "neg_log_loss", "drop", 200, 0.87),
+    ("D t4 errors", "neg_root_mean_squared_error", "score", 200, 0.85),
+    ("D t4 errors", "neg_root_mean_squared_error", "score", 1000, 0.9),
+    ("D t4 errors", "neg_root_mean_squared_error", "score", 10_000, 0.92),
+    ("D t4 errors", "r2", "score", 200, 0.89),
+    ("D t4 errors", "r2", "score", 10_000, 0.92),
+    ("G equal groups", None, "score", 20, 0.92),
+    ("G unequal groups", None, "score", 20, 0.91),
+    ("A, one draw for all rows", "neg_log_loss", "score", 10_000, 0.91),
+    ("A, one draw for all rows", "neg_log_loss", "drop", 10_000, 0.91),
 ]
 
 
@@ -54,11 +60,8 @@ def wide_enough(found):
 def test_accuracy_is_covered_in_the_closed_form():
     found = cells.scores_and_drops(cells.A, ("accuracy",), 1000, 400)
     rates = {(c.what, c.case): c.rate for c in found}
-    assert all(
-        0.92 <= rates[of] <= 0.98
-        for of in [("score", "clean"), ("score", "tol"), ("drop", "tol"), ("drop", "large")]
-    )
-    assert rates["drop", "tiny"] >= 0.92
+    assert len(rates) == 5
+    assert all(0.92 <= rate <= 0.98 for rate in rates.values())
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "f1", "neg_log_loss"])
@@ -107,10 +110,16 @@ def test_a_search_over_groups_is_covered():
     assert not wide_enough(cells.searches(bench.G[1], "accuracy", 700, 12, 60))
 
 
+def test_few_groups_of_very_unequal_size_are_refused_rather_than_covered_badly():
+    found = cells.scores_and_drops(bench.G[1], ("accuracy",), 20, 100)
+    assert not wide_enough(found)
+    assert 10 <= found[0].refused <= 70
+
+
 def test_a_draw_shared_by_all_rows_counts_between_repeats():
-    found = {c.case: c for c in cells.shared_noise(1000, 150) if c.metric == "accuracy"}
-    assert found["between draws"].hits >= binom.ppf(1e-6, 150, 0.9)
-    assert found["rows alone"].rate < 0.5
+    found = cells.shared_noise(1000, 150)
+    assert not wide_enough([c for c in found if c.case == "between draws"])
+    assert all(c.rate < 0.65 for c in found if c.case == "rows alone")
 
 
 def test_a_second_opposite_draw_is_worth_more_than_a_second_fresh_one():
@@ -119,13 +128,20 @@ def test_a_second_opposite_draw_is_worth_more_than_a_second_fresh_one():
     assert width["antithetic pair"] < width["two fresh"] < width["one"]
 
 
+def test_the_script_starts_as_the_docs_say(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["coverage.py", "--only", "no such title"])
+    bench.main()
+    monkeypatch.setattr(sys, "argv", ["coverage.py", "--quick", "--only", "ways to repeat"])
+    bench.main()
+    assert "| drop | 1,000 | antithetic pair | 50 |" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("title", bench.tables(0.5))
 def test_every_table_of_the_docs_reaches_its_goal(title):
-    found = bench.tables(0.5)[title]()
-    assert not wide_enough(
-        [c for c in found if c.case != "rows alone" and "one draw for all rows" not in c.world]
-    )
-    plain = [c for c in found if c.what == "score" or (c.what, c.case) == ("drop", "large")]
-    wide = [c for c in plain if c.n >= 1000 and not c.world.startswith("B ")]
-    assert all(c.hits <= binom.ppf(1 - 1e-6, c.sims, 0.97) for c in wide)
+    found = [c for c in bench.tables(0.5)[title]() if c.case != "rows alone"]
+    assert not wide_enough(found)
+    plain = [c for c in found if c.what == "score" or (c.what == "drop" and c.case in ("tol", "large"))]
+    close = [c for c in plain if c.n >= 1000 and not c.world.startswith("B ")]
+    close += [c for c in found if (c.world, c.what) == ("D normal errors", "drop")]
+    assert all(c.hits <= binom.ppf(1 - 1e-6, c.sims, 0.97) for c in close)

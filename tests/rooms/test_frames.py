@@ -224,3 +224,12 @@ def test_categories_that_a_model_has_not_learnt_become_missing(name):
 def test_frames_are_told_from_other_things():
     assert all(is_frame(t) for t in (pd.DataFrame(), pl.DataFrame(), pa.table({"a": [1]})))
     assert not any(is_frame(t) for t in (np.zeros((1, 1)), [[1]], {"a": [1]}, pl.LazyFrame()))
+
+
+def test_a_slice_of_an_arrow_table_loses_cells_like_a_table():
+    """Arrow 17 makes columns of strings that cannot be read when it loses cells of a slice."""
+    table = pa.table({"c": [f"word {i % 7}" for i in range(97)]})
+    for noise in (MissingValues(0.4), Typos(0.4)):
+        part, whole = noise.apply(table.slice(40)), noise.apply(pa.table({"c": table["c"].to_pylist()[40:]}))
+        assert part["c"].to_pylist() == whole["c"].to_pylist()
+        part["c"].combine_chunks().validate(full=True)

@@ -103,6 +103,16 @@ class Bench:
 
     def _differs(self, step: Step) -> bool:
         """Tell whether two draws of a noise that all rows share differ: a shift upwards, say, draws nothing."""
+        told = repr(step)
+        if told not in self._differing:
+            self._differing[told] = self._drawn_apart(step)
+        return self._differing[told]
+
+    @functools.cached_property
+    def _differing(self) -> dict[str, bool]:
+        return {}
+
+    def _drawn_apart(self, step: Step) -> bool:
         few = part(self.looked, 0, 20)
         ids = self.known[self.order[:20]]
         dosed = step.at(1.0) if step.noise.by_columns else step
@@ -150,14 +160,25 @@ class Bench:
         repeat = 2 * repeat if step.noise.shared else repeat  # the first of each antithetic pair
         if self.block is not None and step.noise.changes == "cells" and not self.whole(step):
             return self._in_block(self.block.part(start, stop), step, start, repeat)
-        clean = part(self.looked, start, stop)
+        clean, before = self._opened(start, stop)
         if self.whole(step):
             table, widened = self.noisy(step, model, repeat)
             table = take(table, self.order[start:stop])
         else:
             ids = self.known[self.order[start:stop]]
             table, widened = noisy(step, clean, self.profile, seed=self.seed, repeat=repeat, ids=ids)
-        return Rows(table, *self._changed(step, clean, table), widened)
+        return Rows(table, *self._changed(step, clean, before, table), widened)
+
+    def _opened(self, start: int, stop: int) -> tuple[Any, Any]:
+        """Return some clean rows, and the same as an open table; kept, since every noise and level is compared with them."""
+        if (start, stop) not in self._parts:
+            clean = part(self.looked, start, stop)
+            self._parts[start, stop] = clean, None if is_tensor(clean) else open_table(clean)
+        return self._parts[start, stop]
+
+    @functools.cached_property
+    def _parts(self) -> dict[tuple[int, int], tuple[Any, Any]]:
+        return {}
 
     def _in_block(self, clean: Block, step: Step, start: int, repeat: int) -> Rows:
         """Return rows of floats under a noise of cells."""
@@ -168,14 +189,15 @@ class Bench:
         touched, _ = step.touch(table, self.profile, Draw(lane(ids), seed, mirror=mirror, ids=ids))
         values = touched.close()
         cells = other_cells(clean.values, values)
-        share = float(cells[:, selected].mean()) if selected and len(cells) else 0.0
+        chosen = cells if len(selected) == cells.shape[1] else cells[:, selected]
+        share = np.count_nonzero(chosen) / chosen.size if chosen.size else 0.0
         return Rows(replace(clean, values=values), np.asarray(cells.any(axis=1)), share, {})
 
-    def _changed(self, step: Step, clean: Any, table: Any) -> tuple[NDArray[np.bool_], float]:
+    def _changed(self, step: Step, clean: Any, before: Any, table: Any) -> tuple[NDArray[np.bool_], float]:
         """Return which rows changed, and the mean share of changed cells over the columns of the noise."""
         if is_tensor(clean):
             return _changed_in_tensors(clean, table)
-        before, after = open_table(clean), open_table(table)
+        after = open_table(table)
         every = np.ones(before.rows, bool)
         selected = step.noise.selected(before, self.profile)
         if not selected:

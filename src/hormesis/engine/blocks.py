@@ -53,7 +53,7 @@ def rows_of(table: Rowed, rows: NDArray[np.intp]) -> Rowed:
     """Return some rows of a table or a block."""
     if not isinstance(table, Block):
         return take(table, rows)
-    return Block(np.asfortranarray(table.values[rows]), table.columns, table.index.take(rows))
+    return Block(table.values.T.take(rows, axis=1).T, table.columns, table.index.take(rows))
 
 
 def stacked(tables: Sequence[Rowed]) -> Any:
@@ -75,5 +75,7 @@ def other_cells(clean: NDArray[Any], noisy: NDArray[Any]) -> NDArray[np.bool_]:
     """
     differ: NDArray[np.bool_] = clean != noisy
     if differ.any():
-        differ &= (clean == clean) | (noisy == noisy)
+        gone = clean != clean
+        if gone.any():
+            differ &= ~gone | (noisy == noisy)
     return differ

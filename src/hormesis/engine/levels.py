@@ -111,14 +111,24 @@ class Reader:
         return out
 
     def _drop(self, i: int, told: Sequence[Told], step: Step, rows: int) -> Judged:
-        if rows < self.bench.rows and self._early(self.judge(i, rows)):
+        if rows < self.bench.rows and self._early(i, rows):
             return Drop(np.nan, np.inf, 1.0), []
         judge, clean, h = self.clean_sample(i, rows)
         samples = [judge.sample(self.oracle.held(t)) for t in told]
         return drop_of(clean, samples, h, shared=step.noise.shared), samples
 
-    def _early(self, judge: Scorer) -> bool:
-        """Tell whether the first rows are too few for a scorer; one that is not known may need every class."""
+    @functools.cached_property
+    def _few(self) -> dict[tuple[int, int], bool]:
+        return {}
+
+    def _early(self, scorer: int, rows: int) -> bool:
+        """Tell whether the first rows are too few for a scorer, which is found out once."""
+        if (scorer, rows) not in self._few:
+            self._few[scorer, rows] = self._too_few(self.judge(scorer, rows))
+        return self._few[scorer, rows]
+
+    def _too_few(self, judge: Scorer) -> bool:
+        """Tell whether rows are too few for a scorer; one that is not known may need every class."""
         if judge.metric is None and self.bench.task == "classification":
             every = np.unique(self.bench.y)
             if any(int((judge.y == c).sum()) < FEW for c in every):
@@ -189,7 +199,7 @@ class Reader:
 
     def _flips(self, told: Sequence[Told], rows: int) -> float | None:
         """Return the share of predictions that changed, over rows and repeats."""
-        before = self.oracle.decided(self.first(rows))
+        before = self._decided[:rows]
         if not rows:
             return None
         after = [self.oracle.decided(t) for t in told]
@@ -199,6 +209,10 @@ class Reader:
         else:
             moved = [a != before for a in after]
         return float(np.mean([m.mean() for m in moved]))
+
+    @functools.cached_property
+    def _decided(self) -> NDArray[Any]:
+        return self.oracle.decided(self.clean)
 
     def calibration(self, told: Told, rows: int) -> Calibration | None:
         """Return the expected calibration error of answers to the first rows; None without probabilities."""

@@ -1,5 +1,6 @@
 """One model, asked for what the scorers need and counted while it answers."""
 
+import functools
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -26,8 +27,11 @@ class Held(Answers):
         super().__init__(model, None, classes, task)
         for kind, values in told.items():
             self.__dict__[kind] = values  # where `Answers` keeps what was asked
-        if "labels" not in told and "proba" in told:
-            self.__dict__["labels"] = classes[told["proba"].argmax(axis=1)]
+
+    @functools.cached_property
+    def labels(self) -> Any:
+        """The likeliest class of each row."""
+        return self.classes[self.proba.argmax(axis=1)] if "proba" in self.__dict__ else super().labels
 
 
 @dataclass

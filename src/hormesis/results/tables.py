@@ -124,12 +124,16 @@ def framed(rows: Iterable[Row], columns: Columns, library: Library) -> Any:
     data = {name: [row[name] for row in rows] for name in columns}
     schema = {name: kinds[kind] for name, kind in columns.items()}
     try:
-        return nw.from_dict(data, schema=schema, backend=library).to_native()
+        made = nw.from_dict(data, schema=schema, backend=library).to_native()
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"This result makes {library} tables, and {library} is not installed here: `pip install {library}`, or "
             "`dataclasses.replace(result, library='pandas')`."
         ) from error
+    if library == "pandas":  # pandas 2 writes None in a column of texts as a word
+        for name in (n for n, kind in columns.items() if kind == "text" and made[n].dtype == object):
+            made[name] = data[name]
+    return made
 
 
 def level_rows(curve: Curve, max_drop: float, every: int) -> Iterable[Row]:
