@@ -32,8 +32,8 @@ from sklearn.preprocessing import StandardScaler
 
 import hormesis
 from hormesis.models import as_estimator
-from hormesis.plans import plan_of
 from hormesis.profile import Profile
+from hormesis.trials.plans import plan_of
 
 COLUMNS, TRAIN, TEST, LEVELS, WARM = 30, 30_000, 100_000, 64, 2_000
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")

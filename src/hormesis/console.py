@@ -45,7 +45,7 @@ def noises_of(names: list[str] | None, recipe: Path | None) -> Any:
         from hormesis.recipe import Recipe
 
         return Recipe.load(recipe)
-    from hormesis.plans import noise_of
+    from hormesis.trials.plans import noise_of
 
     return [noise_of(name) for name in names] if names else None
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from hormesis.curves import curves_of
 from hormesis.engine.bench import Bench
 from hormesis.engine.measuring import measure
 from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
@@ -29,15 +28,16 @@ from hormesis.models import (
     without_early_stopping,
 )
 from hormesis.noise import CATALOGUE, WorstCase
-from hormesis.plans import Noises, check_worst, plan_of, steps_of
 from hormesis.profile import Profile
 from hormesis.progress import track
 from hormesis.proof import HardenResult
 from hormesis.recipe import Recipe
 from hormesis.scoring import Scoring, clusters, scorers
 from hormesis.step import Step
-from hormesis.summary import provenance_of, summarise
-from hormesis.trial import groups_in, sample_rows, usable
+from hormesis.trials.curves import curves_of
+from hormesis.trials.plans import Noises, check_worst, plan_of, steps_of
+from hormesis.trials.summary import provenance_of, summarise
+from hormesis.trials.trial import groups_in, sample_rows, usable
 
 HELD_OUT = ("UnitErrors", "SwapNoise", "Shift")
 PROOF_ROWS = 1_000

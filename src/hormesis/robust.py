@@ -11,12 +11,12 @@ from hormesis.engine.oracle import told_of
 from hormesis.errors import HormesisError, ModelError, SettingError, nearest
 from hormesis.models import Answers
 from hormesis.noise.worst import Raised
-from hormesis.plans import LEVELS, Noises, asked_of, check_worst, grid_of, noise_of, plan_of
 from hormesis.recipe import Recipe
 from hormesis.results import spoken, title
 from hormesis.scoring import Scoring
 from hormesis.step import Step
-from hormesis.trial import prepared
+from hormesis.trials.plans import LEVELS, Noises, asked_of, check_worst, grid_of, noise_of, plan_of
+from hormesis.trials.trial import prepared
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 
 from hormesis.columns import present_rows
-from hormesis.crashes import with_crashes
-from hormesis.curves import curves_of
 from hormesis.engine.bench import Bench
 from hormesis.engine.measuring import Measured, measure
 from hormesis.engine.store import Store
 from hormesis.errors import SettingError
-from hormesis.forecast import forecast
-from hormesis.fragile import fragile_columns
 from hormesis.frames import open_table, part
 from hormesis.limits import Checked
 from hormesis.models import single_thread
 from hormesis.noise import WorstCase
 from hormesis.noise.worst import Raised
-from hormesis.plans import SCHEMA, SCHEMA_OF_ARRAYS, Noises, check_worst, plan_of
 from hormesis.profile import Profile
 from hormesis.reshape import has_names
 from hormesis.results import Curve
 from hormesis.scoring import Scoring
 from hormesis.statistics.slices import Slices
-from hormesis.summary import flip_notes, summarise, unit_notes
 from hormesis.thresholds import limits_of
-from hormesis.trial import prepared
+from hormesis.trials.crashes import with_crashes
+from hormesis.trials.curves import curves_of
+from hormesis.trials.forecast import forecast
+from hormesis.trials.fragile import fragile_columns
+from hormesis.trials.plans import SCHEMA, SCHEMA_OF_ARRAYS, Noises, check_worst, plan_of
+from hormesis.trials.summary import flip_notes, summarise, unit_notes
+from hormesis.trials.trial import prepared
 from hormesis.validating import Validation
 
 SLICED = 10_000  # rows in which the worst slice is sought, at most

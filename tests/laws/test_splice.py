@@ -22,7 +22,7 @@ from hormesis.noise import CATALOGUE, GaussianNoise, MissingValues, Outliers, Re
 from hormesis.noise.base import unit_of
 from hormesis.recipe import noisy
 from hormesis.step import Step
-from hormesis.trial import prepared
+from hormesis.trials.trial import prepared
 
 ROWS = 180
 STRESSED = {name: kind for name, kind in CATALOGUE.items() if kind.changes in ("cells", "schema")}

@@ -20,7 +20,7 @@ from hormesis.errors import ModelError
 from hormesis.noise import GaussianNoise, MissingValues, Outliers, SwapNoise
 from hormesis.recipe import noisy
 from hormesis.step import Step
-from hormesis.trial import prepared
+from hormesis.trials.trial import prepared
 
 ROWS = 1_000
 ROW_BY_ROW = "the answer to a row depends on the rows beside it"

@@ -32,7 +32,7 @@ from hormesis.results import (
     StressResult,
 )
 from hormesis.stressing import stress
-from hormesis.summary import idle_notes
+from hormesis.trials.summary import idle_notes
 
 EVIL = "<script>alert(1)</script>"
 LEVELS = (0.1, 0.2, 0.3)

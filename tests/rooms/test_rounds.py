@@ -15,12 +15,12 @@ from hormesis import StressResult, stress
 from hormesis.engine import rounds
 from hormesis.engine.oracle import BORDER, DERIVED, PROBED, Oracle
 from hormesis.noise import GaussianNoise, MissingValues, Shift, SwapNoise
-from hormesis.pictures import SHUFFLED
-from hormesis.plans import SEARCHED
 from hormesis.recipe import noisy
 from hormesis.statistics.search import Looks
 from hormesis.step import Step
-from hormesis.trial import prepared
+from hormesis.trials.pictures import SHUFFLED
+from hormesis.trials.plans import SEARCHED
+from hormesis.trials.trial import prepared
 
 ROWS = 1_000
 

@@ -12,7 +12,7 @@ from hormesis.engine.sweeps import unit_ends
 from hormesis.errors import DataError, SettingError
 from hormesis.frames import open_table
 from hormesis.noise import GaussianNoise, SwapNoise
-from hormesis.trial import prepared
+from hormesis.trials.trial import prepared
 
 ROWS, PEOPLE = 1_200, 300
 

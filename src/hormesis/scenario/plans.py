@@ -5,11 +5,11 @@ from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.noise import CATALOGUE, LabelFlips, Noise, RegressionLabelNoise, WorstCase
-from hormesis.plans import Noises, asked_of, check_words, grid_of
-from hormesis.plans import steps_of as tested_steps_of
 from hormesis.recipe import Recipe
 from hormesis.scenario.rows import Rows
 from hormesis.step import Step
+from hormesis.trials.plans import Noises, asked_of, check_words, grid_of
+from hormesis.trials.plans import steps_of as tested_steps_of
 
 LEVELS: dict[str, tuple[float, ...]] = {
     "fraction": (0.05, 0.2, 0.4),

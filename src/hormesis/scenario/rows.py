@@ -12,7 +12,7 @@ from hormesis.frames import as_table, open_table, repeated, take
 from hormesis.models import Task, check_target
 from hormesis.profile import Profile
 from hormesis.scoring import clusters
-from hormesis.trial import groups_in, sample_rows, sampled_rows, usable
+from hormesis.trials.trial import groups_in, sample_rows, sampled_rows, usable
 
 Codes = NDArray[np.int64] | None
 

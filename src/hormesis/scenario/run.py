@@ -7,14 +7,14 @@ from typing import Any
 from hormesis.errors import ModelError, SettingError
 from hormesis.frames import as_array, as_table, library_of
 from hormesis.models import Task, as_estimator, check_model, default_model, model_task, single_thread, task_of
-from hormesis.plans import Noises
 from hormesis.progress import track
 from hormesis.scenario.plans import Plan, plan_of, steps_of
 from hormesis.scenario.rows import Source, given_rows, split_rows
 from hormesis.scenario.study import Study
 from hormesis.scenario.table import Scenarios, ScenariosResult
 from hormesis.scoring import Scoring
-from hormesis.summary import provenance_of
+from hormesis.trials.plans import Noises
+from hormesis.trials.summary import provenance_of
 
 
 def scenarios(

@@ -21,7 +21,7 @@ from hormesis.scoring import Scorer, Scoring, scorers
 from hormesis.statistics import Sample, difference, mean_difference, score_interval, t_quantile
 from hormesis.step import Step
 from hormesis.training import Plan as TrainingPlan
-from hormesis.trial import classes_of
+from hormesis.trials.trial import classes_of
 
 Samples = Sequence[Sample]
 Asked = dict[str, Sample] | str  # the samples of all scorers, or what the model raised

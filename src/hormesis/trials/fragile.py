@@ -13,10 +13,10 @@ from hormesis.engine.measuring import Measured
 from hormesis.engine.rounds import OutOfTime, Running, wanted
 from hormesis.errors import listed
 from hormesis.noise import WorstCase
-from hormesis.plans import NEED_TWO
 from hormesis.results import Curve, Estimate, Fragility
 from hormesis.statistics.ranks import Interactions, Ranking, interactions, rank
 from hormesis.step import Step
+from hormesis.trials.plans import NEED_TWO
 
 ROWS = 5_000  # rows of the ranking at most
 PAIRED = 4  # columns that lose most, tried in pairs

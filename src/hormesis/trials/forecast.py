@@ -9,13 +9,13 @@ from pydantic.dataclasses import dataclass
 
 from hormesis.engine.bench import Bench
 from hormesis.engine.measuring import Plan, Planned, ask_of
-from hormesis.fragile import PAIRED, ROWS
 from hormesis.frames import library_of, part
 from hormesis.models import single_thread
 from hormesis.noise import WorstCase
-from hormesis.plans import NEED_TWO
 from hormesis.results import STRICT, framed, spoken, title
 from hormesis.results.tables import Columns, Library
+from hormesis.trials.fragile import PAIRED, ROWS
+from hormesis.trials.plans import NEED_TWO
 
 TIMED = 1_000  # rows on which the models are timed
 # Rows that an early-stopped search over 12 levels took in simulations, clean rows left out, in multiples of the test set.

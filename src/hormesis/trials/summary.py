@@ -8,7 +8,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hormesis.curves import differences_of
 from hormesis.engine.bench import Bench
 from hormesis.engine.keys import fingerprint
 from hormesis.engine.measuring import Measured
@@ -16,9 +15,10 @@ from hormesis.errors import listed
 from hormesis.frames import library_of
 from hormesis.key import SCHEME
 from hormesis.noise import WorstCase
-from hormesis.pictures import distributions
 from hormesis.results import Curve, Provenance, StressResult, spoken, title
 from hormesis.step import Step
+from hormesis.trials.curves import differences_of
+from hormesis.trials.pictures import distributions
 
 MANY = 0.1  # of the predictions: worth saying where the score holds
 UNITS = 50  # a score that is so many times the tolerated drop is hardly a share
