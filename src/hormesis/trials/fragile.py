@@ -82,7 +82,7 @@ def fragile_columns(done: Measured, curves: Sequence[Curve]) -> Iterator[Fragili
             return
         for model in done.readers:
             raised = {n[0]: error for (who, n), error in sweep.raised.items() if who == model}
-            if raised:
+            if raised and not step.noise.by_columns:  # those have curves of their own that say so
                 first = next(iter(raised.values()))
                 done.notes.append(f"{model} raises where {listed(raised)} alone has {step.name}: {first}")
         for (model, i), drops in sweep.drops.items():
