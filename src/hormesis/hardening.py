@@ -12,19 +12,18 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from hormesis.engine.bench import Bench
 from hormesis.engine.measuring import measure
-from hormesis.errors import DataError, ModelError, SettingError, listed, nearest
+from hormesis.errors import DataError, SettingError, listed, nearest
 from hormesis.frames import as_array, as_table, repeated, take
 from hormesis.judge import judged, unproven
 from hormesis.ladder import DOSES, Candidate, Ladder, folds_of
 from hormesis.models import (
     Task,
     as_estimator,
-    check_model,
     check_target,
     default_model,
-    model_task,
     single_thread,
     task_of,
+    task_to_train,
     without_early_stopping,
 )
 from hormesis.noise import CATALOGUE, WorstCase
@@ -136,7 +135,7 @@ def harden(
     X, shape = as_table(X)
     y = as_array(y)
     model = as_estimator(model, shape, y, seed)
-    task = _task(model, y)
+    task = task_to_train(model, y, "harden")
     model, stopped = without_early_stopping(default_model(task) if model is None else model)
     split = _split(X, y, task, max_rows, test_size, seed)
     searched, others = _noises(noises, held_out, split.profile)
@@ -193,17 +192,6 @@ def train_default(X: Any, y: Any, seed: int, groups: str | None = None) -> tuple
         model = default_model(split.task).fit(split.X, split.y)
     said = f"model: gradient-boosted trees on the raw table, trained on {len(split.y):,} rows, tested on the others"
     return model, split.X_test, split.y_test, split.profile, said
-
-
-def _task(model: Any, y: Any) -> Task:
-    if model is None:
-        return task_of(y)
-    check_model(model)
-    if not hasattr(model, "fit"):
-        raise ModelError(
-            f"{type(model).__name__} cannot be fitted: `harden` trains the model. To test it, use `stress`."
-        )
-    return model_task(model, y)
 
 
 def _split(

@@ -249,6 +249,24 @@ def model_task(model: Any, y: Any) -> Task:
     return "classification" if hasattr(model, "predict_proba") or hasattr(model, "classes_") else task_of(y)
 
 
+def task_to_train(model: Any, y: Any, verb: str) -> Task:
+    """Return what a model will learn to do, None being the default model.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be fitted, which `verb` does.
+    """
+    if model is None:
+        return task_of(y)
+    check_model(model)
+    if not hasattr(model, "fit"):
+        raise ModelError(
+            f"{type(model).__name__} cannot be fitted: `{verb}` trains the model. To test it, use `stress`."
+        )
+    return model_task(model, y)
+
+
 def as_model(model: Any, X: Any, y: Any) -> Any:
     """Return torch modules and skorch nets as models that take tables, any other model as it is."""
     if not _of_torch(model):

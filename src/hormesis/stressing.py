@@ -140,23 +140,13 @@ def stress(
     started = time.monotonic()
     trial = prepared(model, X, y, scoring, max_drop, repeats, groups, max_rows, profile, seed)
     bench = trial.bench
-    if resolution < 1:
-        raise SettingError(f"`resolution={resolution}`: a search tells 1 level or more apart.")
-    if n_jobs == 0:
-        raise SettingError("`n_jobs=0`: give a number of threads, -1 for all cores, or None for one.")
-    if max_drop >= 1 and any(s.share for s in bench.scorers):
-        raise SettingError(
-            f"`max_drop={max_drop:g}`: {bench.scorers[0].name} lies between 0 and 1, and so does a tolerated drop of it."
-        )
+    _check(bench, resolution=resolution, n_jobs=n_jobs, max_drop=max_drop, budget=budget)
     searched = resolution if len(bench.models) == 1 else None
-    if budget is not None and not budget >= 0:
-        raise SettingError(f"`budget={budget}`: give seconds, 0 or more, or None for no limit.")
     named = SCHEMA if has_names(open_table(bench.X)) else SCHEMA_OF_ARRAYS
     plan = plan_of(noises, levels, bench.profile, resolution=searched, by_column=by_column, schema=named)
     check_worst(plan, bench.models)
     if dry_run:
         return forecast(bench, plan, row_wise=row_wise)
-    worst = {p.step.name for p in plan if isinstance(p.step.noise, WorstCase)}
     validation = None if validator is None else Validation(validator, bench.X)
     with opened(store) as kept:
         done = measure(
@@ -169,22 +159,48 @@ def stress(
                 done.unless_stopped("the share of rows that raise", lambda: with_crashes(done, curves))
                 or curves
             )
-            found: dict[str, Any] = {
-                "limits": limits_of([c for c in curves if c.noise not in worst], bench.profile)
-            }
-            if by_column:
-                found["fragile"] = done.unless_stopped(
-                    "the ranking of columns", lambda: fragile_columns(done, curves)
-                )
-            if validation is not None:
-                found["checked"] = done.unless_stopped(
-                    "what the validator says", lambda: noticed(done, curves, max_drop, validation)
-                )
-            found["notes"] = [
-                *unit_notes(done, max_drop),
-                *flip_notes([c for c in curves if "@" not in c.noise]),
-            ]
+            found = _found(done, curves, max_drop, by_column=by_column, validation=validation)
             return summarise(done, curves, max_drop=max_drop, sampled=trial.sampled, started=started, **found)
+
+
+def _check(
+    bench: Bench, *, resolution: int, n_jobs: int | None, max_drop: float, budget: float | None
+) -> None:
+    if resolution < 1:
+        raise SettingError(f"`resolution={resolution}`: a search tells 1 level or more apart.")
+    if n_jobs == 0:
+        raise SettingError("`n_jobs=0`: give a number of threads, -1 for all cores, or None for one.")
+    if max_drop >= 1 and any(s.share for s in bench.scorers):
+        raise SettingError(
+            f"`max_drop={max_drop:g}`: {bench.scorers[0].name} lies between 0 and 1, and so does a tolerated drop of it."
+        )
+    if budget is not None and not budget >= 0:
+        raise SettingError(f"`budget={budget}`: give seconds, 0 or more, or None for no limit.")
+
+
+def _found(
+    done: Measured,
+    curves: Sequence[Curve],
+    max_drop: float,
+    *,
+    by_column: bool,
+    validation: Validation | None,
+) -> dict[str, Any]:
+    """Return what is found beside the curves, by its name in a result."""
+    worst = {s.name for s in done.steps if isinstance(s.noise, WorstCase)}
+    found: dict[str, Any] = {
+        "limits": limits_of([c for c in curves if c.noise not in worst], done.bench.profile)
+    }
+    if by_column:
+        found["fragile"] = done.unless_stopped(
+            "the ranking of columns", lambda: fragile_columns(done, curves)
+        )
+    if validation is not None:
+        found["checked"] = done.unless_stopped(
+            "what the validator says", lambda: noticed(done, curves, max_drop, validation)
+        )
+    flips = flip_notes([c for c in curves if "@" not in c.noise])
+    return found | {"notes": [*unit_notes(done, max_drop), *flips]}
 
 
 def noticed(

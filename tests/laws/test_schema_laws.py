@@ -189,3 +189,12 @@ def test_the_share_of_columns_hit_is_the_level(kind):
     else:
         low, high = binom.ppf([5e-7, 1 - 5e-7], 600, 0.3)
     assert low <= hit <= high
+
+
+@every_schema_noise
+def test_a_noise_says_how_many_columns_it_needs(kind):
+    """One column alone goes bad by itself, or only among others: then testing columns alone would show nothing."""
+    name = fitting(kind)[0]
+    frame, profile = FRAME[[name]], Profile.learn(FRAME[[name]])
+    assert bool(moved(frame, kind(1.0, columns=(name,)).apply(frame, profile=profile))) is (kind.least == 1)
+    assert moved(FRAME, made(kind).apply(FRAME, profile=PROFILE))

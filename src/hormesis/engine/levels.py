@@ -13,7 +13,7 @@ from hormesis.engine.oracle import Oracle, Told, joined
 from hormesis.engine.rounds import Reply
 from hormesis.scoring import Scorer
 from hormesis.scoring.scorer import FEW
-from hormesis.statistics import Drop, Sample, drop_of, groups_of, score_interval
+from hormesis.statistics import Drop, Sample, drop_of, groups_of, score_interval, unit_drops
 from hormesis.statistics.calibration import Calibration, calibration, calibration_change, top_label
 from hormesis.statistics.paired import Condensed, condense
 from hormesis.statistics.slices import Slices, WorstSlice
@@ -102,13 +102,10 @@ class Reader:
     def row_drops(self, parts: Parts, rows: int) -> list[NDArray[np.float64]]:
         """Return, per scorer, one number per row (group, block) whose mean is the drop."""
         told = [joined(r.told for r in repeat if r.told is not None) for repeat in parts]
-        out = []
-        for i in range(len(self.bench.scorers)):
-            judge, clean, _ = self.clean_sample(i, rows)
-            noisy = [judge.sample(self.oracle.held(t)) for t in told]
-            value = clean.value - float(np.mean([s.value for s in noisy]))
-            out.append(clean.influence - np.mean([s.influence for s in noisy], axis=0) + value)
-        return out
+        known = [self.clean_sample(i, rows) for i in range(len(self.bench.scorers))]
+        return [
+            unit_drops(clean, [judge.sample(self.oracle.held(t)) for t in told]) for judge, clean, _ in known
+        ]
 
     def _drop(self, i: int, told: Sequence[Told], step: Step, rows: int) -> Judged:
         if rows < self.bench.rows and self._early(i, rows):
@@ -174,12 +171,7 @@ class Reader:
         score = score_interval(samples, share=judge.share, smallest=judge.smallest, shared=step.noise.shared)
         worst, condensed = None, None
         if self.slices is not None and judge.metric is not None:
-            value = clean.value - mean.value
-            d = (
-                clean.influence - mean.influence + value
-                if judge.group is None
-                else self._by_row(judge, told, rows)
-            )
+            d = unit_drops(clean, [mean]) if judge.group is None else self._by_row(judge, told, rows)
             few = min(rows, self.slices.rows)
             group = None if judge.group is None else judge.group[:few]
             worst = self.slices.worst(d[:few], h, rows=few, cluster=group)
@@ -192,10 +184,7 @@ class Reader:
         """Return one number per row whose mean is the drop, whether or not rows come in groups."""
         plain = replace(judge, group=None)
         clean = plain.sample(self.oracle.held(self.first(rows)))
-        noisy = [plain.sample(self.oracle.held(t)) for t in told]
-        value = clean.value - float(np.mean([s.value for s in noisy]))
-        d: NDArray[np.float64] = clean.influence - np.mean([s.influence for s in noisy], axis=0) + value
-        return d
+        return unit_drops(clean, [plain.sample(self.oracle.held(t)) for t in told])
 
     def _flips(self, told: Sequence[Told], rows: int) -> float | None:
         """Return the share of predictions that changed, over rows and repeats."""
@@ -220,6 +209,12 @@ class Reader:
             return None
         groups = None if self.bench.groups is None else self.bench.groups[self.bench.order][:rows]
         return calibration(*top_label(told["proba"], self._codes[:rows]), groups)
+
+    @functools.cached_property
+    def clean_calibration(self) -> float | None:
+        """The expected calibration error of the answers to all rows as they are."""
+        found = self.calibration(self.clean, self.bench.rows)
+        return None if found is None else found.value
 
     @functools.cached_property
     def _codes(self) -> NDArray[Any]:

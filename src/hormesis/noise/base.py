@@ -94,6 +94,7 @@ class Noise(ABC):
         "none"  # hit cells that stay: none, those of unchangeable values, or some by chance
     )
     random: ClassVar[bool] = True  # whether another seed is other noise
+    least: ClassVar[int] = 1  # columns without which it changes nothing
     whole: ClassVar[bool] = False  # whether a row's noise needs all other rows
     shared: ClassVar[bool] = False  # whether one draw decides for all rows of a column
 

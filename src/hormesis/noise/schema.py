@@ -123,6 +123,7 @@ class ReorderedColumns(SchemaNoise):
     level: ColumnFraction = 0.3
     columns: Columns = "any"
     applies_to: ClassVar[tuple[Kind, ...]] = EVERY
+    least: ClassVar[int] = 2
 
     def alter(self, table: Table, chosen: list[int], hit: list[int], profile: Profile, draw: Draw) -> Table:  # noqa: ARG002
         circle = _shuffled(table, hit, draw)
@@ -153,6 +154,7 @@ class SwappedColumns(SchemaNoise):
     level: ColumnFraction = 0.1
     columns: Columns = "any"
     applies_to: ClassVar[tuple[Kind, ...]] = EVERY
+    least: ClassVar[int] = 2
 
     def alter(self, table: Table, chosen: list[int], hit: list[int], profile: Profile, draw: Draw) -> Table:  # noqa: ARG002
         order, swapped = list(range(len(table.names))), set(hit)

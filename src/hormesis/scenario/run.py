@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hormesis.errors import ModelError, SettingError
+from hormesis.errors import SettingError
 from hormesis.frames import as_array, as_table, library_of
-from hormesis.models import Task, as_estimator, check_model, default_model, model_task, single_thread, task_of
+from hormesis.models import as_estimator, default_model, single_thread, task_to_train
 from hormesis.progress import track
 from hormesis.scenario.plans import Plan, plan_of, steps_of
 from hormesis.scenario.rows import Source, given_rows, split_rows
@@ -15,6 +15,7 @@ from hormesis.scenario.table import Scenarios, ScenariosResult
 from hormesis.scoring import Scoring
 from hormesis.trials.plans import Noises
 from hormesis.trials.summary import provenance_of
+from hormesis.trials.trial import check_settings
 
 
 def scenarios(
@@ -100,7 +101,7 @@ def scenarios(
     X, shape = as_table(X)
     y = as_array(y)
     model = as_estimator(model, shape, y, seed)
-    task = _task(model, y)
+    task = task_to_train(model, y, "scenarios")
     model = default_model(task) if model is None else model
     source = Source(X, y, groups, X_test, y_test)
     if X_test is None:
@@ -127,28 +128,12 @@ def scenarios(
 
 
 def _check(repeats: int, max_drop: float, X_test: Any, y_test: Any) -> None:
-    if repeats < 1:
-        raise SettingError(f"`repeats={repeats}`: the noise is drawn at least once.")
-    if not max_drop > 0:
-        raise SettingError(
-            f"`max_drop={max_drop}`: the tolerated loss of score is above 0, in the scorer's units."
-        )
+    check_settings(max_drop, repeats)
     if (X_test is None) != (y_test is None):
         given, other = ("y_test", "X_test") if X_test is None else ("X_test", "y_test")
         raise SettingError(
             f"`{given}` was given without `{other}`: give both, or none and the rows are split."
         )
-
-
-def _task(model: Any, y: Any) -> Task:
-    if model is None:
-        return task_of(y)
-    check_model(model)
-    if not hasattr(model, "fit"):
-        raise ModelError(
-            f"{type(model).__name__} cannot be fitted: `scenarios` trains the model. To test it, use `stress`."
-        )
-    return model_task(model, y)
 
 
 def _measured(

@@ -11,6 +11,7 @@ from hormesis.statistics.intervals import (
     mean_difference,
     score_interval,
     t_quantile,
+    unit_drops,
 )
 from hormesis.statistics.jackknife import BLOCKS, groups_of, jackknife, unseen_row
 from hormesis.statistics.metrics import METRICS, Metric
@@ -35,5 +36,6 @@ __all__ = [
     "runs",
     "score_interval",
     "t_quantile",
+    "unit_drops",
     "unseen_row",
 ]

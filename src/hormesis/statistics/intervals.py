@@ -130,6 +130,13 @@ def _joined(rows: float, rows_degrees: float, draws: float, draws_degrees: float
     return float(np.sqrt(total)), total**2 / (rows**2 / max(rows_degrees, 1) + draws**2 / draws_degrees)
 
 
+def unit_drops(clean: Sample, noisy: Sequence[Sample]) -> Floats:
+    """Return one number per unit (row, cluster, block) whose mean is the drop, repeats averaged inside the unit."""
+    value = clean.value - float(np.mean([s.value for s in noisy]))
+    d: Floats = clean.influence - np.mean([s.influence for s in noisy], axis=0) + value
+    return d
+
+
 def difference(clean: Sample, noisy: Sequence[Sample], h: float) -> tuple[float, float, float]:
     """Return clean minus noisy, with its 95 % interval; `noisy` are repeats on the same rows."""
     drop = drop_of(clean, noisy, h)

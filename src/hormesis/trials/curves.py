@@ -36,7 +36,6 @@ def curve_of(done: Measured, sweep: Grid | Bisection, model: str, i: int, max_dr
     start, low, high = statistics.score_interval([clean], share=scorer.share, smallest=scorer.smallest)
     levels = tuple(level.level for level in found)
     known = [start - r.drop.value for r in reads if r is not None]  # the score, where all rows were asked
-    before = done.readers[model].calibration(done.readers[model].clean, done.bench.rows)
     worse = [(None,) * 3 if x.worse is None else (x.worse.value, *x.worse.interval()) for x in found]
     return Curve(
         model=model,
@@ -61,7 +60,7 @@ def curve_of(done: Measured, sweep: Grid | Bisection, model: str, i: int, max_dr
         rows=tuple(level.rows for level in found),
         flips=tuple(level.flips for level in found),
         calibration=tuple(level.calibration for level in found),
-        clean_calibration=None if before is None else before.value,
+        clean_calibration=done.readers[model].clean_calibration,
         calibration_change=tuple(w[0] for w in worse),
         calibration_change_low=tuple(w[1] for w in worse),
         calibration_change_high=tuple(w[2] for w in worse),

@@ -15,7 +15,6 @@ from hormesis.noise import WorstCase
 from hormesis.results import STRICT, framed, spoken, title
 from hormesis.results.tables import Columns, Library
 from hormesis.trials.fragile import PAIRED, ROWS
-from hormesis.trials.plans import NEED_TWO
 
 TIMED = 1_000  # rows on which the models are timed
 # Rows that an early-stopped search over 12 levels took in simulations, clean rows left out, in multiples of the test set.
@@ -134,9 +133,7 @@ def _ranking(bench: Bench, plan: Plan) -> int:
         return 0
     rows = min(bench.rows, ROWS)
     joint = [p.step for p in plan if "@" not in p.step.name and not isinstance(p.step.noise, WorstCase)]
-    columns = [
-        (s, len(s.noise.targets(bench.profile))) for s in joint if type(s.noise).__name__ not in NEED_TWO
-    ]
+    columns = [(s, len(s.noise.targets(bench.profile))) for s in joint if s.noise.least == 1]
     pairs = PAIRED * (PAIRED - 1) // 2
     return sum((n + pairs) * bench.draws(s) * rows for s, n in columns if n > 1)
 

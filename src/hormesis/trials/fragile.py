@@ -16,7 +16,6 @@ from hormesis.noise import WorstCase
 from hormesis.results import Curve, Estimate, Fragility
 from hormesis.statistics.ranks import Interactions, Ranking, interactions, rank
 from hormesis.step import Step
-from hormesis.trials.plans import NEED_TWO
 
 ROWS = 5_000  # rows of the ranking at most
 PAIRED = 4  # columns that lose most, tried in pairs
@@ -66,7 +65,7 @@ def fragile_columns(done: Measured, curves: Sequence[Curve]) -> Iterator[Fragili
     rows = min(done.bench.rows, ROWS) if parted else done.bench.rows
     for step in done.steps:
         names = step.noise.targets(done.bench.profile)
-        together = isinstance(step.noise, WorstCase) or type(step.noise).__name__ in NEED_TWO
+        together = isinstance(step.noise, WorstCase) or step.noise.least > 1
         if together or "@" in step.name or len(names) < 2:
             continue
         level = _level(step, curves)

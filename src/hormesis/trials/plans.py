@@ -33,7 +33,6 @@ LEVELS: dict[str, tuple[float, ...]] = {
 }
 SCHEMA = ("RenamedColumn", "ReorderedColumns", "SwappedColumns", "NumbersAsText")
 SCHEMA_OF_ARRAYS = ("ReorderedColumns",)
-NEED_TWO = ("ReorderedColumns", "SwappedColumns")
 SEARCHED: dict[str, tuple[float, ...]] = {
     "fraction": (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
     "sigma": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0),
@@ -117,7 +116,7 @@ def plan_of(
     steps = steps_of(noises, profile)
     if noises is None:
         whole = [Step(CATALOGUE[name]()) for name in schema]
-        steps += [s for s in whole if len(s.noise.targets(profile)) > (type(s.noise).__name__ in NEED_TWO)]
+        steps += [s for s in whole if len(s.noise.targets(profile)) >= s.noise.least]
     check_words(levels, steps)
     alone = [s for one in steps for s in _columns_of(one, profile)] if by_column else []
     return [_planned(step, asked_of(levels, step), resolution) for step in [*steps, *alone]]
@@ -137,7 +136,7 @@ def check_words(levels: Any, steps: Sequence[Step]) -> None:
 def _columns_of(step: Step, profile: Profile) -> list[Step]:
     """Return a step for each of several columns alone; none for a worst case, and for noise that needs two columns."""
     names = step.noise.targets(profile)
-    if isinstance(step.noise, WorstCase) or type(step.noise).__name__ in NEED_TWO or len(names) < 2:
+    if isinstance(step.noise, WorstCase) or step.noise.least > 1 or len(names) < 2:
         return []
     return [replace(step, noise=step.noise.on((n,)), name=f"{step.name}@{n}") for n in names]
 

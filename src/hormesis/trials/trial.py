@@ -31,7 +31,8 @@ def prepared(
     """Return models, rows and scorers, all checked."""
     models = dict(model) if isinstance(model, Mapping) else {"model": model}
     X = as_input(X, models.values())
-    _check_settings(models, max_drop, repeats, max_rows)
+    check_models(models)
+    check_settings(max_drop, repeats, max_rows)
     codes = None if groups is None else clusters(groups_in(X, groups), open_table(X).rows)
     rows, y, sampled = sampled_rows(X, y, max_rows, seed, codes)
     X = X if rows is None else take(X, rows)
@@ -47,13 +48,16 @@ def prepared(
     return Trial(bench, sampled)
 
 
-def _check_settings(
-    models: Mapping[str, Any], max_drop: float, repeats: int | None, max_rows: int | None
-) -> None:
+def check_models(models: Mapping[str, Any]) -> None:
+    """Refuse what cannot predict, and no model at all."""
     for model in models.values():
         check_model(model)
     if not models:
         raise SettingError("No model was given: give one, or a dict of name to model.")
+
+
+def check_settings(max_drop: float, repeats: int | None, max_rows: int | None = None) -> None:
+    """Refuse a tolerance, a number of draws or of rows that cannot be."""
     if not max_drop > 0:
         raise SettingError(
             f"`max_drop={max_drop}`: the tolerated loss of score is above 0, in the scorer's units."
